@@ -46,6 +46,10 @@ from pgwatch_tests.settings.load import Dsn
 
 _PATIENCE_S = 5.0
 _TURNS = 3.0  # so many times that for a writer's turn in an SQLite file
+_GRANTS = (
+    f"; whoever owns the history makes its tables by pgwatch-tests history, and grants USAGE on the schema "
+    f"{layout.SCHEMA}, SELECT and INSERT on its tables"
+)
 _LIMITS = SessionLimits(statement_timeout_s=10.0, lock_timeout_s=_PATIENCE_S, read_only=False)
 
 
@@ -130,7 +134,8 @@ class Store:
             advice = "; move the file away to start a new one" if type(error) is sqlite3.DatabaseError else ""
             return f"{error}{advice}"
         message = server_message(error) if isinstance(error, psycopg.Error) else str(error)
-        return redact(message, self._place)
+        is_refused = isinstance(error, psycopg.errors.InsufficientPrivilege)
+        return redact(message, self._place) + (_GRANTS if is_refused else "")
 
 
 def _sqlite(path: Path) -> Engine:

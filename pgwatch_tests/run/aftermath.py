@@ -44,8 +44,8 @@ def state_before(given: Baseline | None, first: FirstBaseline | None) -> Before:
         return Before(first.baseline)
     return Before(
         first.baseline,
-        note=f"the baseline was taken {first.late_s:.1f} s after the command began, before any session of it "
-        "was seen",
+        note=f"the baseline was taken {first.late_s:.1f} s after the command began, when no session had come "
+        "that was still there: what one left that had come and gone by then counts as older",
     )
 
 

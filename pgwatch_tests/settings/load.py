@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import tomllib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -25,6 +26,8 @@ from pgwatch_tests.settings.fields import (
 from pgwatch_tests.settings.jobs import JobSetting, parse_jobs
 from pgwatch_tests.settings.servers import ServerSetting, parse_servers
 
+_KEYWORDS = re.compile(r"\s*(?:host|hostaddr|port|dbname|user|password|passfile|service|sslmode)\s*=")
+"""Begins a connection string of libpq's keywords and values (its manual, 32.1.1.1)."""
 DEFAULT_MARKERS: tuple[MarkerSetting, ...]
 
 
@@ -174,6 +177,9 @@ def _parse_history(value: object, source: Source) -> Path | Dsn:
     if not isinstance(value, str) or not value or "\0" in value:
         raise source.wrong("a file, or a postgresql:// URL")
     scheme, mark, rest = value.partition("://")
+    # libpq's other form: taken for a file's name, each machine would have a history of its own in it.
+    if _KEYWORDS.match(value):
+        return Dsn(value, source.name)
     if not mark:
         return source.folder / Path(value).expanduser()
     if scheme.partition("+")[0] in ("postgres", "postgresql"):

@@ -111,6 +111,9 @@ def test_where_the_history_is_kept(tmp_path: Path) -> None:
     settings = load(Flags(), {"PGWATCH_HISTORY": url}, start)
     assert settings.history == Dsn(url, "PGWATCH_HISTORY")
     assert "hunter2" not in repr(settings)
+    for words in ("dbname=history host=db.example user=me", " service = ci"):
+        assert load(Flags(), {"PGWATCH_HISTORY": words}, start).history == Dsn(words, "PGWATCH_HISTORY")
+    assert load(Flags(), {"PGWATCH_HISTORY": "state=1/h"}, start).history == Path("state=1/h")
     assert load(Flags(), {}, project(tmp_path, "")).history is None
 
 

@@ -33,6 +33,7 @@ def digest(sweeps: SweepsOfDatabases, shown: Shown) -> Digest:
     """The tables and sentences on all databases."""
     per_server, total = servers(sweeps, shown)
     told = scope(sweeps, shown)
+    verb = "do" if is_dry(sweeps) else "tell of"
     return Digest(
         (
             Part("Databases", databases(sweeps, shown), ("database", "databases"), 3),
@@ -44,7 +45,7 @@ def digest(sweeps: SweepsOfDatabases, shown: Shown) -> Digest:
         sweep_words.summary_of_databases(sweeps),
         clean(sweeps),
         "Nothing to do in {}",
-        "There is something to do in each; --verbose tells all of it" if sweeps.sweeps else "",
+        f"There is something to {verb} in each; --verbose tells all of it" if sweeps.sweeps else "",
         [". ".join(told)] if told else [],
         remarks(sweeps, shown),
     )

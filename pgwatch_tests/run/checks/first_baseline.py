@@ -1,7 +1,8 @@
 """The baseline of a run: the state of the database before its command, taken beside its start.
 
-The command isn't held up: one that is taken a moment late counts only if no session has come to the database
-since the command began, so that nothing of the suite is in it. What isn't sure isn't used.
+The command isn't held up: one that is taken a moment late counts only if no session that is there has come to
+the database since the command began. A session that came and went before leaves no trace on the server that
+tells when: the report says that what it left counts as older.
 """
 
 from __future__ import annotations
