@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import click
@@ -18,25 +20,26 @@ if TYPE_CHECKING:
 
 EXIT_CODES = {"done": 0, "refused": 2, "unconfirmed": 4, "in_vain": 4}
 
+_WORST_FIRST = (EXIT_CODES["refused"], EXIT_CODES["unconfirmed"])
 _PID = click.IntRange(min=1)
 
 
 @dataclass(frozen=True, slots=True)
 class ActionRequest:
-    """What the command line asks for: at most one of the first three."""
+    """What the command line asks for: some of one of the first three."""
 
-    cancel: int | None
-    terminate: int | None
-    rollback_prepared: str | None
+    cancel: tuple[int, ...]
+    terminate: tuple[int, ...]
+    rollback_prepared: tuple[str, ...]
     yes: bool
 
     def __bool__(self) -> bool:
-        return self.given > 0
+        return self.kinds > 0
 
     @property
-    def given(self) -> int:
-        """How many are asked for."""
-        return sum(one is not None for one in (self.cancel, self.terminate, self.rollback_prepared))
+    def kinds(self) -> int:
+        """How many of the three are asked for."""
+        return sum(map(bool, (self.cancel, self.terminate, self.rollback_prepared)))
 
 
 # `--cancel`, `--terminate`, `--rollback-prepared` and `--yes`.
@@ -44,27 +47,35 @@ action_options = options.all_of(
     click.option(
         "--cancel",
         type=_PID,
+        multiple=True,
         metavar="PID",
-        help="Cancel this session's statement; print the outcome.",
+        help="Cancel this session's statement; print the outcome. May be given for several.",
     ),
-    click.option("--terminate", type=_PID, metavar="PID", help="End this session; print the outcome."),
+    click.option(
+        "--terminate",
+        type=_PID,
+        multiple=True,
+        metavar="PID",
+        help="End this session; print the outcome. May be given for several.",
+    ),
     click.option(
         "--rollback-prepared",
+        multiple=True,
         metavar="GID",
-        help="Roll this prepared transaction back; print the outcome.",
+        help="Roll this prepared transaction back; print the outcome. May be given for several.",
     ),
     click.option("--yes", is_flag=True, help="Don't ask for confirmation."),
 )
 
 
 def run(settings: Settings, asked: ActionRequest) -> int:
-    """Does what is asked for. Returns its exit code: 0 done, 2 refused, 4 told but not seen to have worked,
-    or in vain: the sessions it blocked still wait.
+    """Does what is asked for, one after the other. Returns the worst exit code: 0 done, 2 refused or no such
+    session, 4 told but not seen to have worked, or in vain: the sessions it blocked still wait.
 
-    Raises RefusedError if it may not be done, isn't confirmed, or there is no such session; else what
+    Raises RefusedError if it may not be done or isn't confirmed, or if none of them is there; else what
     LiveSource.read_twice and locks.act.act raise.
     """
-    if asked.given > 1:
+    if asked.kinds > 1:
         raise click.UsageError("use only one of --cancel, --terminate and --rollback-prepared")
     if settings.read_only:
         raise RefusedError("sessions and transactions are left alone: read_only is set")
@@ -76,32 +87,49 @@ def run(settings: Settings, asked: ActionRequest) -> int:
     from pgwatch_tests.reports.locks.action_text import outcome_line
 
     graph = LockGraph(read_locks(settings))
-    action = _action(graph, asked)
+    actions, refusals = _actions(graph, asked)
+    if not actions:
+        raise RefusedError("; ".join(refusals))
+    for refusal in refusals:
+        options.narrate(refusal)
     if not asked.yes:
-        _ask(graph, action)
-    elif isinstance(action, SessionAction):
-        # Nobody was shown a statement: whatever it runs is meant.
-        action = replace(action, query_start=None)
-    outcome = asyncio.run(act(settings, action))
-    click.echo(outcome_line(outcome))
-    return EXIT_CODES[outcome.result]
+        _ask(graph, actions)
+    codes = [EXIT_CODES["refused"]] * bool(refusals)
+    for action in actions:
+        if asked.yes and isinstance(action, SessionAction):
+            # Nobody was shown a statement: whatever it runs is meant.
+            action = replace(action, query_start=None)
+        outcome = asyncio.run(act(settings, action))
+        click.echo(outcome_line(outcome))
+        codes.append(EXIT_CODES[outcome.result])
+    return next((code for code in _WORST_FIRST if code in codes), 0)
 
 
-def _action(graph: LockGraph, asked: ActionRequest) -> Action:
+def _actions(graph: LockGraph, asked: ActionRequest) -> tuple[list[Action], list[str]]:
+    """The actions on what is there, and why the others aren't possible."""
     from pgwatch_tests.locks.actions.action import on_prepared, on_session
 
-    if asked.cancel is not None:
-        return on_session(graph, asked.cancel, "cancel")
-    if asked.terminate is not None:
-        return on_session(graph, asked.terminate, "terminate")
-    assert asked.rollback_prepared is not None
-    return on_prepared(graph, asked.rollback_prepared)
+    wanted: list[Callable[[], Action]] = [
+        *(partial(on_session, graph, pid, "cancel") for pid in dict.fromkeys(asked.cancel)),
+        *(partial(on_session, graph, pid, "terminate") for pid in dict.fromkeys(asked.terminate)),
+        *(partial(on_prepared, graph, gid) for gid in dict.fromkeys(asked.rollback_prepared)),
+    ]
+    actions, refusals = [], []
+    for make in wanted:
+        try:
+            actions.append(make())
+        except RefusedError as error:
+            refusals.append(str(error))
+    return actions, refusals
 
 
-def _ask(graph: LockGraph, action: Action) -> None:
-    from pgwatch_tests.reports.locks.action_text import advice, facts, question
+def _ask(graph: LockGraph, actions: Sequence[Action]) -> None:
+    from pgwatch_tests.reports.locks.action_text import advice, facts, question, question_of_all
 
-    lines = [f"{name:<12} {words}" for name, words in facts(graph, action)]
-    for line in lines + advice(graph, action, "use --terminate"):
-        click.echo(line, err=True)
-    options.confirm(question(action))
+    for action in actions:
+        if len(actions) > 1:
+            click.echo(question(action).removesuffix("?"), err=True)
+        lines = [f"{name:<12} {words}" for name, words in facts(graph, action)]
+        for line in lines + advice(graph, action, "use --terminate"):
+            click.echo(line, err=True)
+    options.confirm(question_of_all(actions))

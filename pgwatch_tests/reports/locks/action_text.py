@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import timedelta
 
 from pgwatch_tests.locks.actions.action import Action, Outcome, SessionAction, is_idle
@@ -22,6 +23,23 @@ def question(action: Action) -> str:
     return (
         f"{'End the session' if action.how == 'terminate' else 'Cancel the statement'} of pid {action.pid}?"
     )
+
+
+def question_of_all(actions: Sequence[Action]) -> str:
+    """`End 3 sessions: pid 1, 2 and 3?`; of one, its question."""
+    first = actions[0]
+    if len(actions) == 1:
+        return question(first)
+    if not isinstance(first, SessionAction):
+        names = [plain(one.gid) for one in actions if not isinstance(one, SessionAction)]
+        return f"Roll back {len(actions):,} prepared transactions: {_listed(names)}?"
+    pids = [str(one.pid) for one in actions if isinstance(one, SessionAction)]
+    what = "End" if first.how == "terminate" else "Cancel the statements of"
+    return f"{what} {len(actions):,} sessions: pid {_listed(pids)}?"
+
+
+def _listed(names: Sequence[str]) -> str:
+    return f"{', '.join(names[:-1])} and {names[-1]}"
 
 
 def doing(action: Action) -> str:

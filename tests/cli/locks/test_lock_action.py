@@ -67,6 +67,23 @@ def test_done_is_0(database: Database, connect: Connect, tmp_path: Path) -> None
     assert done.stdout == f"test_it (gw0, pid {pid(target)}) has ended.\n"
 
 
+def test_several_at_once_and_one_that_is_gone(database: Database, connect: Connect, tmp_path: Path) -> None:
+    targets = [connect(f"pytest:gw{n} t.py::test_{n}") for n in range(2)]
+    gone = connect()
+    gone_pid = pid(gone)
+    gone.close()
+    wait_until(lambda: not is_there(connect, gone_pid), message="it has left")
+    numbers = [pid(targets[0]), gone_pid, pid(targets[1]), pid(targets[0])]
+    asked = [word for number in numbers for word in ("--terminate", number)]
+    done = run(*asked, cwd=tmp_path, PGWATCH_DSN=database.dsn, answer="y\n")
+    assert done.returncode == 2
+    assert done.stdout.splitlines() == [
+        f"test_{n} (gw{n}, pid {pid(targets[n])}) has ended." for n in range(2)
+    ]
+    assert f"there is no session with pid {gone_pid}" in done.stderr
+    assert f"End 2 sessions: pid {pid(targets[0])} and {pid(targets[1])} [y/N]" in done.stderr
+
+
 def test_cancel_takes_whatever_runs(database: Database, connect: Connect, tmp_path: Path) -> None:
     target = connect(autocommit=True)
     RunningStatement(target, "SELECT pg_sleep(600)", ())

@@ -61,9 +61,9 @@ def command(
     output: Path | None,
     accept: Path | None,
     write_accept: Path | None,
-    cancel: int | None,
-    terminate: int | None,
-    rollback_prepared: str | None,
+    cancel: tuple[int, ...],
+    terminate: tuple[int, ...],
+    rollback_prepared: tuple[str, ...],
     yes: bool,
     read_only: bool,
 ) -> None:
@@ -76,7 +76,7 @@ def command(
 
     Only the very session that was seen is ever signalled, not a later one with the same pid. Exit codes of
     an action: 0 done, 2 refused or no such session, 3 no connection, 4 signalled but not seen to have
-    worked, or the sessions it blocked still wait.
+    worked, or the sessions it blocked still wait. Of several, the worst counts: 2, then 4.
 
     \b
     Examples:
@@ -84,14 +84,14 @@ def command(
       pgwatch-tests locks --fail --min-wait 2s --format junit -o locks.xml
       pgwatch-tests locks --watch 60
       pgwatch-tests locks --watch 600 --fail --accept locks.accepted.json
-      pgwatch-tests locks --terminate 4711 --yes
+      pgwatch-tests locks --terminate 4711 --terminate 4712 --yes
     """
     asked = lock_action.ActionRequest(cancel, terminate, rollback_prepared, yes)
     if yes and not asked:
         raise click.UsageError("--yes needs --cancel, --terminate or --rollback-prepared")
     if asked and (form != "table" or output is not None or watch_s is not None or fail):
         raise click.UsageError(
-            "an action prints one line: --format, --watch, --fail and -o can't be combined with it"
+            "an action prints one line each: --format, --watch, --fail and -o can't be combined with it"
         )
     if asked and (accept is not None or write_accept is not None):
         raise click.UsageError("--accept and --write-accept can't be combined with an action")
