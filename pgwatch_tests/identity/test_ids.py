@@ -45,6 +45,9 @@ def possible_ids(case: JUnitCase) -> Iterator[str]:
         if case.suite.host:
             # Playwright's reporter calls the project the host.
             yield f"[{case.suite.host}] {place} > {title}"
+    if case.file and case.classname not in ("", case.file, case.name):
+        # Jest's reporter, where it is told to write the groups as the class.
+        yield f"{case.file} > {case.classname} > {title}"
     if case.classname and "/" not in case.classname:
         yield f"{case.classname}.{case.name}"
         if case.name.endswith("()"):

@@ -13,11 +13,16 @@ from pgwatch_tests.kit.suites import Runner, Suites
 
 POSTGRES_IMAGE = "postgres:18"
 PYTHON = "3.13"
-NODE_RUNNERS: tuple[Runner, ...] = ("vitest", "playwright")
+NODE_RUNNERS: tuple[Runner, ...] = ("vitest", "jest", "playwright")
 
 _NODE = "24"
 _RESULTS = '"${PGWATCH_RESULTS:-test-results}"'
 _PYTEST_REPORT = f"--junit-xml={_RESULTS}/junit.xml"
+# Ids of tests are those of the helper's hashes: docs/test-ids.md.
+_JEST_REPORT = (
+    f"env JEST_JUNIT_OUTPUT_FILE={_RESULTS}/junit.xml JEST_JUNIT_ADD_FILE_ATTRIBUTE=true "
+    "JEST_JUNIT_ANCESTOR_SEPARATOR=' > ' JEST_JUNIT_CLASSNAME='{classname}' JEST_JUNIT_TITLE='{title}'"
+)
 _INSTALL: Mapping[str, str] = {
     "npm": "npm ci",
     "pnpm": "pnpm install --frozen-lockfile",
@@ -48,8 +53,12 @@ def commands(repository: Repository, suites: Suites) -> Commands:
     has_corepack = int(node_version(repository).partition(".")[0]) < 25
     corepack = "corepack enable\n" if has_corepack else "npm install -g corepack\ncorepack enable\n"
     enable = corepack if manager in ("pnpm", "yarn") else ""
-    is_locked = repository.node is not None and repository.node.is_locked
-    install_node = _INSTALL[manager] if is_locked else f"{manager} install"
+    node = repository.node
+    install_node = f"{manager} install"
+    if node and node.is_classic_yarn:
+        install_node = "yarn install --frozen-lockfile"  # Yarn 1 ignores --immutable
+    elif node and node.is_locked:
+        install_node = _INSTALL[manager]
     python = repository.python
     has_split = any(one.shards > 1 for one in suites.of("pytest"))
     prefix = _PREFIXES.get(python.manager if python else "", "")
@@ -57,6 +66,7 @@ def commands(repository: Repository, suites: Suites) -> Commands:
     shard, project = '"--shard=$SHARD/$SHARDS"', '${PROJECT:+"--project=$PROJECT"}'
     tests: dict[Runner, str] = {
         "vitest": f"{run} vitest run --config {VITEST_CONFIG} {shard}",
+        "jest": f"{_JEST_REPORT} {run} jest --ci --reporters=default --reporters=jest-junit {shard}",
         "playwright": f"{run} playwright test --config {PLAYWRIGHT_CONFIG} {project} {shard}",
         "pytest": f"{prefix}python -m pytest -n auto --pgwatch=warn {_PYTEST_REPORT}{split}",
     }

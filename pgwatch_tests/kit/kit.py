@@ -13,7 +13,7 @@ from pgwatch_tests.kit.repository import PYTEST_TESTS, Repository
 from pgwatch_tests.kit.runner_files import HelperStatements
 from pgwatch_tests.kit.suites import RUNNERS, Runner, Suites
 
-Part = Literal["vitest", "playwright", "pytest", "github", "gitlab"]
+Part = Literal["vitest", "jest", "playwright", "pytest", "github", "gitlab"]
 PARTS: tuple[Part, ...] = get_args(Part)
 
 
@@ -21,6 +21,7 @@ def found_parts(repository: Repository) -> tuple[Part, ...]:
     """Returns the parts for what a repository has: runners, and the CI service whose files are there."""
     has = {
         "vitest": repository.uses("vitest"),
+        "jest": repository.uses("jest"),
         "playwright": repository.uses("@playwright/test"),
         "pytest": repository.python is not None,
         "github": repository.has_github and repository.top == repository.root,
@@ -34,6 +35,7 @@ def written_parts(repository: Repository) -> tuple[Part, ...]:
     root, tests = repository.root, repository.python.tests if repository.python else "tests"
     files = {
         "vitest": runner_files.VITEST_CONFIG,
+        "jest": f"{repository.helpers}/{runner_files.JEST_SETUP}",
         "playwright": runner_files.PLAYWRIGHT_CONFIG,
         "pytest": f"{tests}/{PYTEST_TESTS}",
         "github": github.GITHUB,
@@ -51,10 +53,10 @@ def plan_kit(
     """
     if not parts:
         raise ConfigurationError(
-            "nothing is found here that the kit is for (no Vitest, Playwright or pytest): name the parts, "
-            f"of {', '.join(PARTS)}"
+            "nothing is found here that the kit is for (no Vitest, Jest, Playwright or pytest): "
+            f"name the parts, of {', '.join(PARTS)}"
         )
-    for part in ("vitest", "playwright"):
+    for part in ("vitest", "jest", "playwright"):
         if part in parts and repository.node is None:
             raise ConfigurationError(f"{part} needs a package.json, and there is none in {repository.root}")
     for part in ("github", "gitlab"):
@@ -97,10 +99,12 @@ def _suites(root: Path, repository: Repository, runners: Sequence[Runner]) -> Su
 def _files(
     repository: Repository, parts: Sequence[Part], listed: Suites, statements: HelperStatements, version: str
 ) -> Iterator[tuple[str, str]]:
-    if "vitest" in parts or "playwright" in parts:
+    if {"vitest", "jest", "playwright"} & {*parts}:
         yield from runner_files.helper_files(repository, statements)
     if "vitest" in parts:
         yield from runner_files.vitest_files(repository)
+    if "jest" in parts:
+        yield from runner_files.jest_files(repository)
     if "playwright" in parts:
         yield from runner_files.playwright_files(repository, listed)
     if "pytest" in parts:
@@ -115,6 +119,10 @@ def _lines(repository: Repository, parts: Iterable[Part], listed: Suites) -> Ite
     parts = tuple(parts)
     if "vitest" in parts:
         yield from runner_files.vitest_lines(repository)
+    if "jest" in parts:
+        yield from runner_files.jest_lines(repository)
+    if {"vitest", "jest", "playwright"} & {*parts}:
+        yield from runner_files.driver_lines(repository)
     if "playwright" in parts:
         yield from runner_files.playwright_lines(repository)
     if "pytest" in parts:

@@ -40,6 +40,8 @@ class NodePackage:
     manager: PackageManager
     is_locked: bool
     """Whether there is a lockfile."""
+    is_classic_yarn: bool
+    """Whether its lockfile is of Yarn 1, whose commands differ from those of later versions."""
     is_workspace: bool
     """Whether its lockfile lies in a directory above."""
     dependencies: Mapping[str, str]
@@ -171,6 +173,7 @@ def _node_package(root: Path, top: Path) -> NodePackage | None:
     return NodePackage(
         manager,
         is_locked=lockfile is not None,
+        is_classic_yarn=lockfile is not None and "\n# yarn lockfile v1\n" in text[:1000],
         is_workspace=lockfile is not None and lockfile.parent != root,
         dependencies=dependencies,
         versions=versions,

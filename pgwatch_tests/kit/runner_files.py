@@ -14,6 +14,7 @@ from pgwatch_tests.kit.suites import Suites
 from pgwatch_tests.kit.templates import render
 
 VITEST_CONFIG, PLAYWRIGHT_CONFIG = "vitest.pgwatch.config.ts", "playwright.pgwatch.config.ts"
+JEST_SETUP = "jest.setup.ts"
 
 _AROUND_EACH = (4, 1, 0)
 _NO_POOL_OPTIONS = (4, 0, 0)
@@ -43,6 +44,12 @@ _MOCK = """vi.mock('postgres', async (original) => {
   return { ...real, default: namedPostgres(real.default) }
 })
 """
+_JEST_MOCK = "jest.doMock('postgres', () => namedPostgres(jest.requireActual('postgres')))"
+_JEST = (
+    "declare const jest: { doMock(name: string, make: () => unknown): void; "
+    "requireActual<T extends (...of: never[]) => unknown>(name: string): T }"
+)
+_BUILT_ON_PG = ("@prisma/adapter-pg", "knex", "typeorm", "drizzle-orm", "sequelize")
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +149,34 @@ def _own_reporters(text: str, config: str) -> Iterator[Lines]:
             "these stand in place of the suite's own: add those of them that you need, the file is yours then"
         )
         yield Lines(config, why, f"{match[0]} [ … ]")
+
+
+def jest_files(repository: Repository) -> Iterator[tuple[str, str]]:
+    """Yields the file for Jest: what names the sessions of each test."""
+    has_js = repository.uses("postgres")
+    hooks = _hooks(repository)
+    if has_js:
+        hooks["names"] += "namedPostgres, "
+    setup = render("jest.setup.ts", jest=_JEST if has_js else "", mock=_JEST_MOCK if has_js else "", **hooks)
+    yield f"{repository.helpers}/{JEST_SETUP}", setup
+
+
+def jest_lines(repository: Repository) -> Iterator[Lines]:
+    """Yields what is to be added for Jest."""
+    setup = f"setupFilesAfterEnv: ['<rootDir>/{repository.helpers}/{JEST_SETUP}']"
+    yield Lines("jest.config", "so that each test names its sessions", setup)
+    if not repository.uses("jest-junit"):
+        add = f"{repository.node.manager if repository.node else 'npm'} add -D jest-junit"
+        yield Lines("a shell", "reports of the workflow's shards come from it", add)
+
+
+def driver_lines(repository: Repository) -> Iterator[Lines]:
+    """Yields what is to be added where no driver is a dependency, but what is built on one."""
+    if not repository.uses("pg") and not repository.uses("postgres"):
+        for package in filter(repository.uses, _BUILT_ON_PG):
+            why = f"so that sessions are named: {package} is built on pg, and has to find this copy of it"
+            yield Lines("package.json, devDependencies; then run init again", why, '"pg": "^8"')
+            return
 
 
 def playwright_files(repository: Repository, suites: Suites) -> Iterator[tuple[str, str]]:

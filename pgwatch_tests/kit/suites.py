@@ -24,7 +24,7 @@ from pgwatch_tests.errors import ConfigurationError
 from pgwatch_tests.kit.repository import Repository
 
 FILE = "pgwatch.suites.json"
-Runner = Literal["vitest", "playwright", "pytest"]
+Runner = Literal["vitest", "jest", "playwright", "pytest"]
 Placement = Literal["per-job", "external"]
 RUNNERS: tuple[Runner, ...] = get_args(Runner)
 
@@ -62,6 +62,8 @@ def found_suites(repository: Repository, runners: Sequence[Runner]) -> Suites:
     for runner in runners:
         if runner == "vitest":
             suites.append(Suite("integration", "vitest", 2))
+        elif runner == "jest":
+            suites.append(Suite("jest", "jest", 2))
         elif runner == "pytest":
             split = repository.python is not None and repository.python.has_split
             suites.append(Suite("pytest", "pytest", 2 if split else 1))

@@ -18,14 +18,14 @@ _LOCKFILES = ("package-lock.json", "pnpm-lock.yaml", "yarn.lock", "bun.lock")
 
 def run(place: Place) -> None:
     """Raises KitError at the first thing that isn't so."""
-    packages = {"vitest": "5", "@playwright/test": "1", "pg": "8", "drizzle-kit": "0.31"}
+    packages = {"vitest": "5", "jest": "30", "@playwright/test": "1", "pg": "8", "drizzle-kit": "0.31"}
     place.write("package.json", json.dumps({"name": "shop", "devDependencies": packages}))
     place.write("drizzle.config.ts", "export default {}\n")
     place.write("requirements.txt", "pytest\npytest-split\n")
     for lockfile in _LOCKFILES:
         place.write(lockfile, "")
         repository = read_repository(place.root)
-        suites = found_suites(repository, ("vitest", "playwright", "pytest"))
+        suites = found_suites(repository, ("vitest", "jest", "playwright", "pytest"))
         for one in (suites, replace(suites, database="external")):
             name = f"{lockfile.partition('.')[0]}-{one.database}"
             place.write(f".github/workflows/{name}.yml", github_workflow(repository, one, "1.0"))

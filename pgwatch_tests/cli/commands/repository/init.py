@@ -40,7 +40,7 @@ def command(
 ) -> None:
     """Set a repository up for parallel tests on a shared PostgreSQL.
 
-    PARTS are vitest, playwright, pytest, github and gitlab; without any, those that fit what is found.
+    PARTS are vitest, jest, playwright, pytest, github and gitlab; without any, those that fit what is found.
     It writes new files: a helper that names sessions and marks values, configurations that extend the
     suite's own, workflows. Nothing that is there is rewritten: lines to add are printed. Run again, it
     brings files up to date that nobody has changed.
