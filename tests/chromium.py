@@ -44,8 +44,12 @@ class Browser:
 
     def open(self, path: Path) -> None:
         """Shows a file, from its beginning to its last script."""
+        self.visit(path.as_uri())
+
+    def visit(self, url: str) -> None:
+        """The same for an address, which must be of this machine."""
         self.events.clear()
-        self._call("Page.navigate", url=path.as_uri())
+        self._call("Page.navigate", url=url)
         self.until("Page.loadEventFired")
 
     def size(self, width: int, height: int = 800, *, phone: bool = False) -> None:
@@ -66,6 +70,15 @@ class Browser:
         """Whether pages that are opened from now on may run scripts."""
         self._call("Emulation.setScriptExecutionDisabled", value=not allowed)
 
+    def before_pages(self, script: str) -> None:
+        """Has a script run in pages that are opened from now on, before their own."""
+        self._call("Page.addScriptToEvaluateOnNewDocument", source=script)
+
+    def keep_downloads(self, folder: Path) -> None:
+        """Writes what pages have downloaded to `folder`, and lets them use the clipboard."""
+        self._call("Browser.setDownloadBehavior", behavior="allow", downloadPath=str(folder))
+        self._call("Browser.grantPermissions", permissions=["clipboardReadWrite", "clipboardSanitizedWrite"])
+
     def evaluate(self, expression: str) -> Json:
         """The value of an expression in the page. Raises AssertionError if it throws."""
         done = self._call("Runtime.evaluate", expression=expression, returnByValue=True, awaitPromise=True)
@@ -74,7 +87,7 @@ class Browser:
 
     def press(self, key: str, code: int = 0) -> None:
         """A key, by its DOM name; `code` is its virtual key code, for those that aren't letters."""
-        text = {"text": key} if len(key) == 1 else {}
+        text = {"text": "\r" if key == "Enter" else key} if len(key) == 1 or key == "Enter" else {}
         pressed = {"key": key, "windowsVirtualKeyCode": code, **text}
         self._call("Input.dispatchKeyEvent", type="keyDown", **pressed)
         self._call("Input.dispatchKeyEvent", type="keyUp", key=key, windowsVirtualKeyCode=code)
@@ -119,7 +132,7 @@ class Browser:
 
 @contextmanager
 def browser(folder: Path) -> Iterator[Browser]:
-    """A browser with a profile of its own in `folder`, which loads nothing from anywhere."""
+    """A browser with a profile of its own in `folder`, which loads nothing from any other machine."""
     assert PROGRAM is not None
     to_browser, writing = os.pipe()
     reading, from_browser = os.pipe()
@@ -136,7 +149,10 @@ def browser(folder: Path) -> Iterator[Browser]:
                 PROGRAM,
                 *("--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run"),
                 *("--hide-scrollbars", "--disable-background-networking", "--disable-extensions"),
-                *("--host-resolver-rules=MAP * ~NOTFOUND", f"--user-data-dir={folder / 'profile'}"),
+                *(
+                    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
+                    f"--user-data-dir={folder / 'profile'}",
+                ),
                 "--remote-debugging-pipe",
             ],
             stdin=subprocess.DEVNULL,

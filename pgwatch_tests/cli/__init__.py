@@ -23,6 +23,7 @@ COMMANDS = {
     "report": ("runs", "Report recorded runs: who blocked whom, deadlocks, leaks."),
     "junit": ("repository", "Report the JUnit files of many shards as one, and what is missing."),
     "history": ("runs", "Show the runs on record, and what comes again in them."),
+    "serve": ("server", "Show the dashboard in your browser, here or through an SSH tunnel."),
     "demo": ("server", "Start a PostgreSQL with a flaky suite, and the dashboard on it."),
     "sessions": ("server", "Print who is connected, and what each does or waits for."),
     "locks": ("server", "Print who waits for whom, on what, and what to do."),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Awaitable, Callable
 from functools import partial
+from io import StringIO
 from pathlib import Path
 from typing import Literal, TypeVar
 
@@ -123,8 +124,14 @@ def _change(
 
 
 def write_export(app: App[int], folder: Path, kind: str, document: str) -> None:
-    """Writes `document` to a new JSON file in `folder`; notifies of its path, or of the error."""
+    """Writes `document` to a new JSON file in `folder`; notifies of its path, or of the error.
+
+    Who looks at it in a browser gets the file there.
+    """
     path = folder / f"pgwatch-tests-{kind}-{time.strftime('%Y%m%d-%H%M%S')}.json"
+    if app.is_web:
+        app.deliver_text(StringIO(document), save_directory=folder, save_filename=path.name)
+        return
     try:
         path.write_text(document, encoding="utf-8")
     except OSError as error:

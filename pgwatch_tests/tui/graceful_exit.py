@@ -9,8 +9,11 @@ import sys
 import termios
 import threading
 import time
+from collections.abc import Callable
+from functools import partial
 
 from textual.app import App
+from textual.constants import DRIVER
 
 _LOOK_EVERY_S = 1.0
 
@@ -28,25 +31,39 @@ async def run_until_left(app: App[int]) -> int:
 
 
 def end_with_terminal() -> None:
-    """Starts a thread that ends the process, as SIGHUP does, once its terminal is gone.
+    """Starts a thread that ends the process, as SIGHUP does, once what it is drawn on is gone.
 
     The kernel sends no SIGHUP to the leader of another session (`setsid`, `su -c`). Textual would then block
-    for ever on a write, and with it the event loop, its timers and its signal handlers.
+    for ever on a write, and with it the event loop, its timers and its signal handlers. What is drawn in a
+    browser is drawn by its parent: it wouldn't notice the end of that as long as it has nothing to draw.
     """
+    if DRIVER is not None:
+        parent = os.getppid()
+        _watch(lambda: os.getppid() != parent)
+        return
     try:
         descriptor = sys.__stderr__.fileno() if sys.__stderr__ is not None else -1
         termios.tcgetattr(descriptor)
     except (OSError, ValueError, termios.error):
         return  # not drawn on a terminal
-    threading.Thread(target=_watch, args=(descriptor,), name="terminal", daemon=True).start()
+    _watch(partial(_is_closed, descriptor))
 
 
-def _watch(descriptor: int) -> None:
-    while True:
+def _is_closed(terminal: int) -> bool:
+    try:
+        termios.tcgetattr(terminal)
+    except (OSError, termios.error):
+        return True
+    return False
+
+
+def _watch(is_gone: Callable[[], bool]) -> None:
+    threading.Thread(target=_end_once, args=(is_gone,), name="terminal", daemon=True).start()
+
+
+def _end_once(is_gone: Callable[[], bool]) -> None:
+    while not is_gone():
         time.sleep(_LOOK_EVERY_S)
-        try:
-            termios.tcgetattr(descriptor)
-        except (OSError, termios.error):
-            signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGHUP)
-            time.sleep(_LOOK_EVERY_S)
-            os._exit(128 + signal.SIGHUP)  # if SIGHUP is ignored, there is still nothing left to show
+    signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGHUP)
+    time.sleep(_LOOK_EVERY_S)
+    os._exit(128 + signal.SIGHUP)  # if SIGHUP is ignored, there is still nothing left to show

@@ -13,6 +13,8 @@ from screenshots.reference.cells import text as plain
 
 _GATES = {"fail", "fail_on"}
 _SERVERS = {"dsn", "servers"}
+# Commands that try again until the server is there.
+_WAITING = {"serve"}
 # Options that write a verdict of their own, without --fail.
 _CHECKS = {"check": "1 with `--check`, if files are missing or older"}
 
@@ -81,7 +83,7 @@ def _exit_codes(name: str, command: click.Command) -> Iterator[str]:
     if "cancel" in options:
         yield "4 for an action that isn't seen to have worked"
     yield "2"
-    if options & _SERVERS or name == "demo":
+    if (options & _SERVERS or name == "demo") and name not in _WAITING:
         yield "3 without a connection"
     if name == "run":
         yield "those of its command"

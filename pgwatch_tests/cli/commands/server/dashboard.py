@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import os
 import sys
 from collections.abc import Awaitable
 from contextlib import closing, suppress
@@ -136,5 +137,10 @@ def run_dashboard(settings: Settings, seconds: float | None = None) -> int:
 
 
 def is_interactive() -> bool:
-    """Whether a dashboard can be shown: it reads from stdin and draws through stderr, as Textual does."""
+    """Whether a dashboard can be shown: in a browser, or on a terminal.
+
+    There it reads from stdin and draws through stderr, as Textual does.
+    """
+    if os.environ.get("TEXTUAL_DRIVER", "").endswith(":WebDriver"):
+        return True
     return all(stream.isatty() for stream in (sys.stdin, sys.stdout, sys.stderr))

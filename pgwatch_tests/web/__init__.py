@@ -1,0 +1,1 @@
+"""The dashboard in a browser: one program per tab, behind a link that only its owner has."""
