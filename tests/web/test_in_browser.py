@@ -97,19 +97,20 @@ def test_it_only_looks_unless_it_is_told_to_act(
 def test_a_lost_connection_comes_back_to_the_same_dashboard(
     live: Served, tab: Tab, waiting: tuple[int, int]
 ) -> None:
-    holder, _ = waiting
+    holder, waiter = waiting
     with wire(live.port) as tunnel:
         tab.open(live.link.replace(str(live.port), str(tunnel.port)))
         tab.shows(str(holder))
         tab.browser.press("2")
-        tab.shows("State")
+        parts = ("connections", "Locks  Sessions", "━━━━", "pid", "State", "q Quit", str(holder), str(waiter))
+        tab.shows(*parts)
         (before,) = live.dashboards()
         tunnel.cut()
         tab.says("The connection is lost. Trying again")
         tab.browser.press("3")  # nobody sees its effect, so it has none
         tab.browser.evaluate("window.terminalOfTest.clear()")
         tunnel.mend()
-        tab.shows("PID", "State", "Query", "q Quit", str(holder))
+        tab.shows(*parts)
         assert live.dashboards() == [before]
         tab.browser.press("1")
         tab.shows("Doing", str(holder))

@@ -8,6 +8,7 @@
   const LAST_RETRY_MS = 5000;
   const PING_EVERY_MS = 10000;
   const LEFT = 1000; // close codes
+  const AWAY = 1001;
   const LOST = 4000;
   const RESET = new Uint8Array([0x1b, 0x63]); // RIS
   const COLUMNS = 80;
@@ -128,13 +129,17 @@
       say(code ? `The dashboard ended with exit code ${code}. ${error}` : "The dashboard was left.", true);
     }
 
-    async lose(code) {
+    lose(code) {
       this.wire = undefined;
       if (this.over) return;
       if (!this.full) {
-        say(code === 1001 ? "The server has ended. Waiting for it …" : "The connection is lost. Trying again …");
+        say(code === AWAY ? "The server has ended. Waiting for it …" : "The connection is lost. Trying again …");
       }
       this.full = false;
+      this.retryLater();
+    }
+
+    retryLater() {
       this.retry = setTimeout(() => this.tryAgain(), this.retryMs);
       this.retryMs = Math.min(this.retryMs * 1.5, LAST_RETRY_MS);
     }
@@ -145,7 +150,7 @@
       try {
         answer = await fetch("alive", { cache: "no-store" });
       } catch {
-        this.lose(0);
+        this.retryLater();
         return;
       }
       if (answer.ok) {
