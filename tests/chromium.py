@@ -53,13 +53,15 @@ class Browser:
         self.until("Page.loadEventFired")
 
     def size(self, width: int, height: int = 800, *, phone: bool = False) -> None:
-        """The size of the screen, in CSS pixels."""
+        """The size of the screen, in CSS pixels; it is held upright if it is higher than wide."""
+        held = "landscape" if width > height else "portrait"
         self._call(
             "Emulation.setDeviceMetricsOverride",
             width=width,
             height=height,
             deviceScaleFactor=1,
             mobile=phone,
+            screenOrientation={"type": f"{held}Primary", "angle": 90 if held == "landscape" else 0},
         )
 
     def prefer(self, theme: str) -> None:

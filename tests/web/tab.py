@@ -54,7 +54,7 @@ class Tab:
     def size(self) -> tuple[int, int]:
         """Columns and rows of its terminal."""
         rows = self.screen.split("\n")
-        columns = self.browser.evaluate("window.terminalOfTest.cols")
+        columns = self.browser.evaluate("window.terminalOfTest?.cols ?? 0")
         assert isinstance(columns, int)
         return columns, len(rows)
 

@@ -213,6 +213,12 @@ def test_a_phone(live: Served, tab: Tab, waiting: tuple[int, int]) -> None:
     columns, _ = tab.size
     assert columns >= 70
     assert tab.browser.evaluate("document.documentElement.scrollWidth") == 390
+    # Turned, it has room for larger letters.
+    tab.browser.size(844, 390, phone=True)
+    wait_until(lambda: tab.size[0] <= 95)
+    tab.shows(str(waiting[0]))
+    tab.browser.size(390, 844, phone=True)
+    wait_until(lambda: tab.size[0] == columns)
     tab.open(f"{live.link}?fontsize=16")
     tab.shows(str(waiting[0]))
     assert tab.size[0] < columns

@@ -198,9 +198,19 @@
     return Math.min(Math.max(fitting, SMALLEST_FONT), LARGEST_FONT);
   }
 
+  function orientation() {
+    return screen.orientation?.type.split("-")[0];
+  }
+
   async function start() {
+    const size = fontSize();
+    const held = orientation();
+    // textual.js takes a size once. A phone that is turned has room for others.
+    window.addEventListener("resize", () => {
+      if (orientation() !== held && fontSize() !== size) location.reload();
+    });
     window.WebSocket = LastingSocket;
-    document.getElementById("terminal").dataset.fontSize = fontSize();
+    document.getElementById("terminal").dataset.fontSize = size;
     // The terminal measures and keeps the letters of the font that is there when it opens.
     await Promise.allSettled(
       ["", "bold ", "italic "].map((style) => document.fonts.load(`${style}16px "Roboto Mono"`)),
