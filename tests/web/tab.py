@@ -40,6 +40,12 @@ class Tab:
         """Opens a link."""
         self.browser.visit(link)
 
+    def turn(self, width: int, height: int) -> None:
+        """Turns a phone, whose page loads anew then."""
+        self.browser.events.clear()
+        self.browser.size(width, height, phone=True)
+        self.browser.until("Page.loadEventFired")
+
     @property
     def screen(self) -> str:
         """All that its terminal shows."""

@@ -214,11 +214,12 @@ def test_a_phone(live: Served, tab: Tab, waiting: tuple[int, int]) -> None:
     assert columns >= 70
     assert tab.browser.evaluate("document.documentElement.scrollWidth") == 390
     # Turned, it has room for larger letters.
-    tab.browser.size(844, 390, phone=True)
-    wait_until(lambda: tab.size[0] <= 95)
+    tab.turn(844, 390)
     tab.shows(str(waiting[0]))
-    tab.browser.size(390, 844, phone=True)
-    wait_until(lambda: tab.size[0] == columns)
+    assert 80 <= tab.size[0] <= 95
+    tab.turn(390, 844)
+    tab.shows(str(waiting[0]))
+    assert tab.size[0] == columns
     tab.open(f"{live.link}?fontsize=16")
     tab.shows(str(waiting[0]))
     assert tab.size[0] < columns
