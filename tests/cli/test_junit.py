@@ -99,6 +99,19 @@ def test_a_merged_document_has_the_same_verdicts(tmp_path: Path) -> None:
     )
 
 
+def test_an_index_that_cannot_be_read_is_told(tmp_path: Path) -> None:
+    shard(tmp_path, "a")
+    index = tmp_path / "a" / "pgwatch-results" / "run.json"
+    index.parent.mkdir()
+    for content in ("", "{", "[" * 100_000, '{"schema": "pgwatch-tests.run/1", "attempt": "x"}'):
+        index.write_text(content)
+        for arguments in (("a/junit.xml",), ("a",), ("a/junit.xml", "--results", "a")):
+            done = pgwatch(tmp_path, "junit", *arguments, "--fail")
+            assert done.returncode == 4, (content[:9], arguments)
+            assert "run.json can't be read" in done.stdout, (content[:9], arguments)
+            assert "how that run ended isn't known" in done.stdout
+
+
 def test_a_dash_is_stdout(tmp_path: Path) -> None:
     shard(tmp_path, "a", FAILED)
     done = pgwatch(tmp_path, "junit", "a/junit.xml", "-o", "-", "--fail")

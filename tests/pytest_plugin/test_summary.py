@@ -134,3 +134,24 @@ def test_a_part_that_raises_is_told_and_nothing_else(options: list[str], pyteste
             "3 s␛",
         ]
     )
+
+
+def test_nothing_of_the_summary_is_a_command_to_a_ci(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytester.makepyfile(
+        test_it="""
+        from pgwatch_tests.testing import current
+        from pgwatch_tests.testing.findings import Finding, tell
+
+        def test_told():
+            tell(Finding("rows", current(), "::add-mask::one ##[add-mask]two", fails=False))
+        """
+    )
+    for value, line in (
+        ("false", "  ::add-mask::one ##[add-mask]two"),
+        ("true", "  \\u003a:add-mask::one \\u0023#[add-mask]two"),
+    ):
+        monkeypatch.setenv("GITHUB_ACTIONS", value)
+        done = pytester.runpytest_subprocess("--pgwatch=warn", "-p", "no:cacheprovider")
+        assert line in done.outlines

@@ -23,8 +23,8 @@ from pgwatch_tests.junit.report_files import (
 from pgwatch_tests.junit.shard_names import ExpectedShards
 from pgwatch_tests.junit.shards import shards_of
 from pgwatch_tests.junit.splitting import PLAN_NAME, SplitPlan, read_plan
-from pgwatch_tests.junit.summary import JUnitSummary, ShardRun
-from pgwatch_tests.record.merging.merged import RecordedRun
+from pgwatch_tests.junit.summary import JUnitFinding, JUnitSummary, ShardRun
+from pgwatch_tests.record.merging.merged import RecordedRun, Unreadable
 from pgwatch_tests.record.results import RUN_NAME
 
 _RESULTS = "pgwatch-results"
@@ -49,7 +49,7 @@ def summarise(request: JUnitRequest) -> JUnitSummary:
     """Reads all that was asked for. Raises ConfigurationError if neither a report nor a run is there."""
     given, nothing = given_files(request.files)
     given = [one for one in given if not _is_output(one, request.output) and not _is_our_own(one)]
-    runs = _runs(request, given)
+    runs, damaged = _runs(request, given)
     if not given and not any(run.facts for run in runs):
         raise ConfigurationError("; ".join(nothing) or _no_report(request))
     for words in nothing:
@@ -63,7 +63,8 @@ def summarise(request: JUnitRequest) -> JUnitSummary:
     reports: list[ReportFile] = [report for _, report in read]
     shards = shards_of(files, reports, runs, request.expected, _plans(files))
     shards = with_database(shards, [run.recorded for run in runs])
-    return JUnitSummary(tuple(shards), findings_of(shards, request.expected, request.number))
+    findings = findings_of(shards, request.expected, request.number)
+    return JUnitSummary(tuple(shards), (*map(_of_damaged_index, damaged), *findings))
 
 
 def _no_report(request: JUnitRequest) -> str:
@@ -93,21 +94,33 @@ def _is_our_own(one: GivenFile) -> bool:
     return not one.is_named and one.path.name == "junit.xml" and (one.path.parent / RUN_NAME).exists()
 
 
-def _runs(request: JUnitRequest, given: Sequence[GivenFile]) -> list[ShardRun]:
+def _of_damaged_index(one: Unreadable) -> JUnitFinding:
+    """Whose index can't be read may have been killed."""
+    index = Path(one.name) / RUN_NAME
+    text = f"{index} can't be read: {one.reason}; how that run ended isn't known"
+    return JUnitFinding("unreadable", "error", text, files=(str(index),))
+
+
+def _runs(request: JUnitRequest, given: Sequence[GivenFile]) -> tuple[list[ShardRun], list[Unreadable]]:
+    """The runs whose results are there, and those whose index can't be read."""
     below = list(request.results or _named_directories(request.files, given))
     beside = [] if request.results else [one for one in _beside(given) if not _is_in(one, below)]
     if not below and not beside:
-        return []
+        return [], []
     # Only here: most reports have no recording to read.
     from pgwatch_tests.record import run_files
 
     found: list[ShardRun] = []
+    damaged: list[Unreadable] = []
     for places, is_by_chance in ((below, False), (beside, True)):
         runs, unreadable = run_files.read(places)
-        for one in unreadable if request.results else ():
-            options.narrate(f"{one.name}: {one.reason}")
+        for one in unreadable:
+            if os.path.lexists(Path(one.name) / RUN_NAME):
+                damaged.append(one)
+            elif request.results:
+                options.narrate(f"{one.name}: {one.reason}")
         found += [_shard_run(run, is_by_chance) for run in runs]
-    return found
+    return found, damaged
 
 
 def _shard_run(run: RecordedRun, is_by_chance: bool) -> ShardRun:

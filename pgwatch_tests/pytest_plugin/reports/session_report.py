@@ -24,11 +24,17 @@ from pgwatch_tests.pytest_plugin.reports.ignoring import with_ignores
 from pgwatch_tests.pytest_plugin.reports.summary import Section, Summary
 from pgwatch_tests.testing.findings import Finding
 from pgwatch_tests.text.plain_text import plain
+from pgwatch_tests.text.workflow_commands import has_commands, without_commands
 
 if TYPE_CHECKING:
     from pgwatch_tests.pytest_plugin.active import ActivePlugin
 
 _STEP_SUMMARY, _WORKSPACE = "GITHUB_STEP_SUMMARY", "GITHUB_WORKSPACE"
+
+
+def _in_log(line: str) -> str:
+    """The line; where a CI obeys what is in its log, without commands."""
+    return without_commands(line) if has_commands(os.environ) else line
 
 
 class SessionReport:
@@ -80,11 +86,11 @@ class SessionReport:
         if lines:
             terminalreporter.section(f"pgwatch: {summary.title}" if summary.title else "pgwatch")
             for line in lines:
-                terminalreporter.line(line)
+                terminalreporter.line(_in_log(line))
         for section in summary.sections:
-            terminalreporter.section(f"pgwatch: {plain(section.title)}")
+            terminalreporter.section(f"pgwatch: {_in_log(plain(section.title))}")
             for line in section.lines:
-                terminalreporter.line(plain(line))
+                terminalreporter.line(_in_log(plain(line)))
 
     def pytest_unconfigure(self) -> None:
         """Writes the annotations, which a workflow reads wherever they are in the output."""
