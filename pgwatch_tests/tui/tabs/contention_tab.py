@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from typing import Literal
 
+from textual import on
 from textual.app import ComposeResult
+from textual.containers import Horizontal
+from textual.widgets import DataTable
 
-from pgwatch_tests.locks.contention.contention import Contention
+from pgwatch_tests.identity import test_names
+from pgwatch_tests.locks.contention.contention import Contention, Pair
 from pgwatch_tests.reports.locks import contention_json
 from pgwatch_tests.reports.locks.contention_table import (
     cause_rows,
@@ -20,8 +24,10 @@ from pgwatch_tests.text import durations
 from pgwatch_tests.text.numbers import plural
 from pgwatch_tests.text.plain_text import shortened_left, shortened_middle
 from pgwatch_tests.text.times import clock
+from pgwatch_tests.text.toned_text import Cell, beside
 from pgwatch_tests.tui.tabs.tab import DashboardTab, TabData
 from pgwatch_tests.tui.widgets.column_widths import Column
+from pgwatch_tests.tui.widgets.heat_map_view import HeatMapView
 from pgwatch_tests.tui.widgets.live_table import LiveRow, LiveTable
 from pgwatch_tests.tui.widgets.still_text import StillText
 
@@ -29,19 +35,27 @@ ContentionGrouping = Literal["test", "object", "cause"]
 
 _FIGURES = (
     Column("Blocked", right=True),
-    Column("Share", right=True),
-    Column("Waits", right=True),
+    Column("Share", right=True, rank=2),
+    Column("Waits", right=True, rank=1),
     Column("Longest", right=True),
 )
 _COLUMNS: dict[ContentionGrouping, tuple[Column, ...]] = {
     "test": (
         *_FIGURES,
-        Column("Blocking test", least=12, cut=shortened_left),
-        Column("Waiting test", least=12, cut=shortened_left),
+        Column("Blocking test", least=12, enough=19, cut=shortened_left),
+        Column("Waiting test", least=12, enough=19, cut=shortened_left),
     ),
     "object": (*_FIGURES, Column("Object", least=12, cut=shortened_middle), Column("Lock mode", least=8)),
     "cause": (*_FIGURES, Column("Cause", least=10)),
 }
+
+
+def _name_first(test: str) -> Cell:
+    return beside(*test_names.split(test))
+
+
+_WIDE = 110
+"""Characters from which on the map is beside the list."""
 
 
 class ContentionTab(DashboardTab):
@@ -55,16 +69,20 @@ class ContentionTab(DashboardTab):
         self._seen: Contention | None = None
         self._absence = ""
         self._restarts = True
+        self._pairs: dict[str, Pair] = {}
 
     def compose(self) -> ComposeResult:
         yield StillText(id="contention-chart")
         yield StillText(id="contention-totals")
-        yield LiveTable(_COLUMNS[self._by], id="contention")
+        with Horizontal(id="contention-body"):
+            yield LiveTable(_COLUMNS[self._by], id="contention")
+            yield HeatMapView(id="heat-map")
         yield StillText(id="no-contention", classes="empty")
         yield StillText(id="contention-summary", classes="summary")
 
     def on_resize(self) -> None:
         self._show_chart()
+        self._show_map()
 
     def offers(self, action: str) -> bool:
         seen = self._seen
@@ -100,6 +118,7 @@ class ContentionTab(DashboardTab):
                 empty += f" Not watched for {durations.in_words(seen.unwatched_s)} of that."
         self.show_rows([row for row in self._rows() if self.row_filter.fits(row.texts)], empty)
         self._show_chart()
+        self._show_map()
 
     def _rows(self) -> list[LiveRow]:
         seen = self._seen
@@ -107,7 +126,9 @@ class ContentionTab(DashboardTab):
             return []
         match self._by:
             case "test":
-                return [LiveRow("\0".join(pair_names(pair)), cells) for pair, cells in pair_rows(seen)]
+                rows = [("\0".join(pair_names(pair)), pair, cells) for pair, cells in pair_rows(seen)]
+                self._pairs = {key: pair for key, pair, _ in rows}
+                return [LiveRow(key, (*cells[:-2], *map(_name_first, cells[-2:]))) for key, _, cells in rows]
             case "object":
                 return [
                     LiveRow(f"{one.object}\0{one.mode}\0{one.database}", cells)
@@ -115,6 +136,24 @@ class ContentionTab(DashboardTab):
                 ]
             case "cause":
                 return [LiveRow(cause, cells) for cause, cells in cause_rows(seen)]
+
+    @on(DataTable.RowHighlighted)
+    def _show_map(self) -> None:
+        """Shows the map beside the list of pairs, where there is room for both."""
+        seen, view = self._seen, self.query_one(HeatMapView)
+        view.display = self._by == "test" and seen is not None and seen.waits > 0 and self.size.width >= _WIDE
+        if view.display and seen is not None:
+            view.show(seen.pairs.rows, self._selected_pair)
+
+    @property
+    def _selected_pair(self) -> Pair | None:
+        return None if self._by != "test" else self._pairs.get(self.table.current_key or "")
+
+    @on(HeatMapView.Clicked)
+    def _select_pair(self, event: HeatMapView.Clicked) -> None:
+        key = next((key for key, pair in self._pairs.items() if pair == event.pair), None)
+        if key is not None:
+            self.table.select(key)
 
     def _show_chart(self) -> None:
         seen = self._seen

@@ -102,6 +102,13 @@ class LiveTable(DataTable[Text]):
             self.call_after_refresh(self.focus)
         self.display = bool(rows)
 
+    def select(self, key: str) -> None:
+        """Moves the cursor to the row of that key, if it is there."""
+        for number, row in enumerate(self._rows_shown):
+            if row.key == key:
+                self.move_cursor(row=number)
+                return
+
     def use(self, columns: Sequence[Column]) -> None:
         """Empties the table and gives it other columns."""
         self._specification = tuple(columns)

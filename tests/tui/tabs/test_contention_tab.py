@@ -13,6 +13,7 @@ from pgwatch_tests.locks.contention.contention import Contention
 from pgwatch_tests.locks.graph.settled_waits import settle
 from pgwatch_tests.text.times import clock
 from pgwatch_tests.tui.tabs.contention_tab import ContentionTab
+from pgwatch_tests.tui.widgets.heat_map_view import HeatMapView
 from pgwatch_tests.tui.widgets.live_table import LiveTable
 from screenshots.pictures import settled
 from tests.locks.snapshots import MOMENT, edge, session, snapshot
@@ -173,7 +174,7 @@ async def test_hostile_text_is_harmless() -> None:
     hostile = edge(2, 1, target=HOSTILE)
     edges = (replace(hostile, lock=replace(hostile.lock, object=HOSTILE)),)
     app = Feed(settle(None, snapshot(edges, (root, waiter))), leak_report()).dashboard()
-    async with app.run_test(size=(140, 40)) as pilot:
+    async with app.run_test(size=(240, 40)) as pilot:
         await pilot.press("4")
         drawn = []
         for _ in range(3):
@@ -184,3 +185,34 @@ async def test_hostile_text_is_harmless() -> None:
         # Below the verdict, which names the blocker whatever is shown.
         below = ["".join(one.splitlines(keepends=True)[2:]) for one in drawn]
         assert ["owned" in one for one in below] == [True, True, False]
+
+
+async def test_the_map_beside_the_list_marks_the_selected_pair() -> None:
+    source = Feed(blocked_snapshot(waiters=3), leak_report())
+    app = source.dashboard()
+    async with app.run_test(size=(140, 30)) as pilot:
+        await settled(pilot)
+        source.locks = blocked_snapshot(waiters=3, after_s=2)
+        await pilot.press("4", "r")
+        await settled(pilot)
+        view = app.query_one(HeatMapView)
+        lines = view.text.splitlines()
+        assert lines[2].startswith(" 1 test_root")
+        assert lines[2].count("▒") == 3
+        assert lines[2].count("[") == 1
+        first = lines[2]
+        await pilot.press("down")
+        await settled(pilot)
+        assert view.text.splitlines()[2] != first
+        # A click on a cell selects its pair.
+        await pilot.click(HeatMapView, offset=(2 + first.index("["), 2))
+        await settled(pilot)
+        assert view.text.splitlines()[2] == first
+        assert app.query_one("#contention", LiveTable).cursor_row == 0
+        await pilot.press("s")
+        await settled(pilot)
+        assert not view.display
+        await pilot.press("s", "s")
+        await pilot.resize_terminal(80, 24)
+        await settled(pilot)
+        assert not view.display
