@@ -97,12 +97,13 @@ def heat_lines(shown: HeatMap, width: int, selected: Place | None = None) -> lis
 
 
 def _cell(shown: HeatMap, place: Place, selected: Place | None) -> Toned:
-    sign, tone = _shade(shown.blocked_s.get(place, 0.0))
+    sign, tone = _shade(shown.blocked_s.get(place))
     return Toned(f"[{sign}]", "lit") if place == selected else Toned(f" {sign} ", tone)
 
 
-def _shade(blocked_s: float) -> tuple[str, Tone]:
-    if blocked_s <= 0:
+def _shade(blocked_s: float | None) -> tuple[str, Tone]:
+    # A wait that only one poll has seen is one, though no time is credited for it.
+    if blocked_s is None:
         return "·", "quiet"
     return next((sign, tone) for limit, sign, tone, _ in _SHADES if blocked_s < limit)
 
