@@ -23,8 +23,6 @@ from pgwatch_tests.text.secrets import mask_text
 
 _LONGEST_CODE = 160
 _LONGEST_LINE = 4_000
-_COLLECTED_EVERY = 300
-"""Files after which memory of earlier ones is freed."""
 
 
 def check(
@@ -40,14 +38,12 @@ def check(
     path that isn't there.
     """
     was_enabled = gc.isenabled()
-    gc.disable()  # a third of the time goes into looking at syntax trees that are in use
+    gc.disable()  # a third of the time would go into looking at syntax trees; sources break their cycles
     try:
         checking = _Checking(rules, keys, leaks)
         for number, file in enumerate(files.find(paths), 1):
             progress(number)
             checking.take(file)
-            if number % _COLLECTED_EVERY == 0:
-                gc.collect()
         return checking.finish()
     finally:
         if was_enabled:
@@ -104,11 +100,14 @@ class _Checking:
         if late:
             self._waiting.append(_Waiting(file, source, late, comments))
         self._apply(file, source, [rule for rule in wanted if rule not in late], comments)
+        if not late:
+            source.release()
 
     def finish(self) -> LintReport:
         """Asks the rules that had to wait, and returns all that was found, sorted."""
         for one in self._waiting:
             self._apply(one.file, one.source, one.rules, one.comments)
+            one.source.release()
         return LintReport(
             tuple(sorted(set(self._findings))),
             tuple(sorted(self._not_read)),

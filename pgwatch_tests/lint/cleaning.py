@@ -47,6 +47,7 @@ def _registers(source: Source, call: Call) -> bool:
 
 def called_by_hooks(source: Source) -> Iterator[str]:
     """Names of the methods and functions that hooks of a file call, and what they are called on."""
+    registers = source.holds(_REGISTERED)
     for call in source.calls:
-        if call.scope.hook is not None or _registers(source, call) or call.in_finally:
+        if call.in_finally or call.scope.hook is not None or (registers and _registers(source, call)):
             yield call.method

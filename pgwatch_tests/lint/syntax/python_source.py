@@ -7,7 +7,7 @@ import re
 import warnings
 from collections.abc import Sequence
 
-from pgwatch_tests.lint.syntax.source import Assigned, Call, Scope, ScopeKind, Source
+from pgwatch_tests.lint.syntax.source import Assigned, Call, Scope, ScopeKind, Source, Use
 from pgwatch_tests.lint.syntax.values import (
     HOLE,
     Invocation,
@@ -142,7 +142,8 @@ class _Reader(ast.NodeVisitor):
             self._in_loop,
             self._in_finally,
         )
-        call.is_statement = node is self._statement or (continued is not None and continued.is_statement)
+        is_statement = node is self._statement or (continued is not None and continued.is_statement)
+        call.read_use = lambda: Use(is_statement)
         call.continued = continued
         if continued is not None:
             continued.receiver = call

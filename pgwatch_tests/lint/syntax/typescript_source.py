@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 
 from pgwatch_tests.lint.syntax import typescript_values as values
-from pgwatch_tests.lint.syntax.source import Assigned, Call, Scope, ScopeKind, Source
+from pgwatch_tests.lint.syntax.source import Assigned, Call, Scope, ScopeKind, Source, Use
 from pgwatch_tests.lint.syntax.typescript_tree import Node, captures
 from pgwatch_tests.lint.syntax.typescript_values import name_of, text_of
 from pgwatch_tests.lint.syntax.values import HOLE, texts
@@ -58,11 +58,11 @@ def read(path: str, data: bytes, tsx: bool) -> Source | None:
     module = Scope("module", "", 1, text.count("\n") + 1, None, read=lambda: text)
     source = Source(path, "typescript", text, module, [module], [])
     reader = _Reader(source, len(data))
-    nodes = sorted(
-        ((one.start_byte, -one.end_byte, kind, one) for kind, those in found.items() for one in those),
-        key=lambda item: item[:2],
-    )
-    for start, negative_end, kind, node in nodes:
+    kinds = [(kind, one) for kind, those in found.items() for one in those]
+    # A number before the node, so that nodes are never compared.
+    places = sorted((one.start_byte, -one.end_byte, at) for at, (_, one) in enumerate(kinds))
+    for start, negative_end, at in places:
+        kind, node = kinds[at]
         reader.add(start, -negative_end, kind, node)
     source.modules = frozenset(reader.modules)
     return source
@@ -95,7 +95,7 @@ class _Reader:
             stack.append(_Open(end, around.scope, around.in_loop, True))
         elif kind == "call":
             arguments = node.child_by_field_name("arguments")
-            call = self._call(node, around, self._outer(start))
+            call = self._call(node, arguments, around, self._outer(start))
             arguments_from = end if arguments is None else arguments.start_byte
             stack.append(_Open(end, around.scope, around.in_loop, around.in_finally, call, arguments_from))
         elif kind == "constant":
@@ -115,12 +115,12 @@ class _Reader:
                 return one.call
         return None
 
-    def _call(self, node: Node, around: _Open, outer: Call | None) -> Call:
+    def _call(self, node: Node, arguments: Node | None, around: _Open, outer: Call | None) -> Call:
         names = self._names
-        arguments = node.child_by_field_name("arguments")
-        name = name_of(node, names)
+        # Asked for once: most of the time of a file goes into such questions.
+        function = node.child_by_field_name("function")
         call = Call(
-            f"new {name}" if node.type == "new_expression" else name,
+            name_of(node, names) if function is not None else f"new {name_of(node, names)}",
             node.start_point[0] + 1,
             node.start_point[1] + 1,
             node.end_point[0] + 1,
@@ -131,25 +131,19 @@ class _Reader:
             around.in_loop,
             around.in_finally,
             is_tag=arguments is not None and arguments.type == "template_string",
+            read_use=lambda: _use(node),
         )
         # The last line of a chain is where its method is: a reader looks there.
-        function = node.child_by_field_name("function")
         if function is not None and function.type == "member_expression":
             prop = function.child_by_field_name("property")
             if prop is not None:
                 call.line, call.column = prop.start_point[0] + 1, prop.start_point[1] + 1
-        parent = node.parent
-        call.is_awaited = parent is not None and parent.type == "await_expression"
-        if call.is_awaited and parent is not None:
-            parent = parent.parent
-        call.is_stored = not call.is_awaited and parent is not None and parent.type == "variable_declarator"
-        call.is_statement = parent is not None and parent.type == "expression_statement"
         self._source.calls.append(call)
         # A receiver begins where its call begins, and comes later since it is shorter.
         continued = self._waiting.pop(node.id, None)
         if continued is not None:
             call.continued, continued.receiver = continued, call
-        receiver = values.receiver_of(node)
+        receiver = values.receiver_of(function)
         if receiver is not None:
             self._waiting[receiver.id] = call
         return call
@@ -169,6 +163,16 @@ class _Reader:
         line = node.start_point[0] + 1
         assigned = Assigned(scope, line, lambda: values.value_of(value, self._names))
         self._source.constants.setdefault(name, []).append(assigned)
+
+
+def _use(node: Node) -> Use:
+    """What is done with a call. Read late: a parser finds a node's parent from the top."""
+    parent = node.parent
+    is_awaited = parent is not None and parent.type == "await_expression"
+    if is_awaited and parent is not None:
+        parent = parent.parent
+    kind = "" if parent is None else parent.type
+    return Use(kind == "expression_statement", is_awaited, not is_awaited and kind == "variable_declarator")
 
 
 def _scope(node: Node, parent: Scope, call: Call | None, names: dict[int, str]) -> Scope:

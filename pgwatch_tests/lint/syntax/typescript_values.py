@@ -29,6 +29,7 @@ _TRANSPARENT = frozenset(
         "await_expression",
     )
 )
+_LEADING = _TRANSPARENT | {"member_expression", "subscript_expression"}
 _ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "0": "\0"}
 
 
@@ -60,10 +61,10 @@ def name_of(node: Node | None, names: dict[int, str]) -> str:
     return "?"
 
 
-def receiver_of(node: Node) -> Node | None:
-    """The call that a call goes on from: `db.insert(t)` of `db.insert(t).values(v)`."""
-    inner = node.child_by_field_name("function")
-    while inner is not None and inner.type in (*_TRANSPARENT, "member_expression", "subscript_expression"):
+def receiver_of(function: Node | None) -> Node | None:
+    """The call that a call goes on from, by its function: `db.insert(t)` of `db.insert(t).values(v)`."""
+    inner = function
+    while inner is not None and inner.type in _LEADING:
         inner = inner.child_by_field_name("object") or _first(inner)
     return inner if inner is not None and inner.type == "call_expression" else None
 
