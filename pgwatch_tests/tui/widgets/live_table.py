@@ -15,6 +15,7 @@ from textual.coordinate import Coordinate
 from textual.events import Resize
 from textual.geometry import Offset
 from textual.theme import Theme
+from textual.widget import Widget
 from textual.widgets import DataTable, Input
 
 from pgwatch_tests.text.toned_text import Cell, Tone, shortened, text_of
@@ -176,7 +177,18 @@ class LiveTable(DataTable[Text]):
 
     def _fitting_widths(self) -> tuple[int, ...]:
         contents = self._contents or (0,) * len(self._specification)
-        return widths(self._specification, contents, self.size.width - _SCROLLBAR, 2 * self.cell_padding)
+        return widths(self._specification, contents, self._room, 2 * self.cell_padding)
+
+    @property
+    def _room(self) -> int:
+        """Characters for the columns.
+
+        A table that was hidden has no size before the next layout: its first picture is made for what is
+        around it, or names would be cut to nothing until then.
+        """
+        around = (node.size.width for node in self.ancestors if isinstance(node, Widget))
+        width = self.size.width or next(filter(None, around), 0)
+        return width - _SCROLLBAR
 
 
 def _lengths(rows: Sequence[LiveRow], columns: Sequence[Column]) -> tuple[int, ...]:
