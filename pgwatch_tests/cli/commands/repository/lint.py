@@ -156,9 +156,7 @@ def _keys(dsn: str) -> DatabaseKeys:
     try:
         columns, references = column_keys.read(options.settings(Flags(dsn=dsn or None)))
     except PgwatchError:
-        click.echo(
-            "lint checked nothing, since its database isn't there; without --dsn it asks none", err=True
-        )
+        click.echo("not checked: the keys that decide the severity; without --dsn none is asked", err=True)
         raise
     return DatabaseKeys(
         frozenset((one.table, one.column) for one in columns),
