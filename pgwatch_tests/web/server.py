@@ -20,9 +20,12 @@ from pgwatch_tests.web.listen_address import ListenAddress, of_socket
 from pgwatch_tests.web.pages import page, static_files
 from pgwatch_tests.web.program import Program
 from pgwatch_tests.web.sessions import Sessions, size_within_reason
+from pgwatch_tests.web.tab import Tab
 
 _LOST_AFTER_S = 15.0
 """The interval of the pings that show whether a browser is still there."""
+_CLOSED_WITHIN_S = 1.0
+"""How long a browser has to answer a goodbye."""
 _KEPT_FOR_S = 300.0
 """How long a dashboard waits for the tab whose connection was lost."""
 _LONGEST_MESSAGE = 1 << 18  # bytes: what somebody pastes
@@ -127,35 +130,36 @@ class _Door:
 
     async def _connect(self, request: web.BaseRequest) -> web.StreamResponse:
         """A tab: a dashboard of its own, or the one that it had before its connection was lost."""
-        socket = web.WebSocketResponse(heartbeat=_LOST_AFTER_S, max_msg_size=_LONGEST_MESSAGE)
+        socket = web.WebSocketResponse(
+            timeout=_CLOSED_WITHIN_S, heartbeat=_LOST_AFTER_S, max_msg_size=_LONGEST_MESSAGE
+        )
         try:
             size = size_within_reason(int(request.query["width"]), int(request.query["height"]))
         except (KeyError, ValueError):
             return _refusal(HTTPStatus.BAD_REQUEST, "A terminal has a width and a height.")
         await socket.prepare(request)
+        tab = Tab(socket, request.transport)
         known = self._sessions.find(request.query.get("session", ""))
         session = known or await self._sessions.start(size)
         if session is None:
-            await socket.send_json(["full", self._sessions.most])
-            await socket.close()
+            await tab.say("full", self._sessions.most)
+            await tab.close()
             return socket
         try:
-            await session.attach(socket, size, resumed=known is not None)
+            await session.attach(tab, size, resumed=known is not None)
             async for message in socket:
                 if message.type is not WSMsgType.TEXT:
                     continue
                 match json.loads(message.data):
                     case ["ping", *_]:
-                        await socket.send_json(["pong"])
+                        await tab.say("pong", None)
                     case [str() as kind, *values]:
                         await session.take(kind, values[0] if values else None)
         except ValueError:  # it isn't our page that speaks so
             session.end()
-            await socket.close(code=WSCloseCode.INVALID_TEXT)
-        except ConnectionError:
-            pass  # lost, which `detach` looks at
+            await tab.close(WSCloseCode.INVALID_TEXT)
         finally:
-            await session.detach(socket)
+            session.detach(tab)
         return socket
 
     async def _download(self, request: web.BaseRequest, key: str) -> web.StreamResponse:

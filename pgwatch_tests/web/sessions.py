@@ -1,4 +1,4 @@
-"""The open dashboards: each has a program, and while its tab is connected, a websocket.
+"""The open dashboards: each has a program, and a tab while that is connected.
 
 A dashboard whose connection is lost lives on for a while, for its tab to come back to; one whose tab is
 closed ends at once.
@@ -14,12 +14,12 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 
-from aiohttp import ClientConnectionResetError, WSCloseCode, web
+from aiohttp import WSCloseCode
 from textual_serve._binary_encode import load as load_encoded  # reads what `textual._binary_encode` writes
 
 from pgwatch_tests.web.program import Program, RunningProgram, Size
+from pgwatch_tests.web.tab import Tab
 
-_TAB_IS_CLOSED = (WSCloseCode.OK, WSCloseCode.GOING_AWAY, 1005)  # 1005: closed without a reason
 _REDRAWN_WITHIN_S = 0.5
 _CHUNK_WITHIN_S = 10.0
 _CHUNK = 1 << 16  # bytes
@@ -45,43 +45,44 @@ class Session:
         self._program = program
         self._size = size
         self._keep_s = keep_s
-        self._socket: web.WebSocketResponse | None = None
+        self._tab: Tab | None = None
+        self._closing: asyncio.Task[None] | None = None
         self._drawn = asyncio.Event()
         self._abandoned: asyncio.TimerHandle | None = None
         self._end: asyncio.Task[tuple[int, str]] | None = None
         self.over = asyncio.create_task(self._run())
         """Ends with the program: its exit code, and the last line of its stderr."""
 
-    async def attach(self, socket: web.WebSocketResponse, size: Size, *, resumed: bool) -> None:
-        """Makes `socket` the one that the program is seen by; who had it before is closed."""
+    async def attach(self, tab: Tab, size: Size, *, resumed: bool) -> None:
+        """Makes `tab` the one that the program is seen in; the one before is closed."""
         if self._abandoned is not None:
             self._abandoned.cancel()
             self._abandoned = None
-        before, self._socket = self._socket, None
+        before, self._tab = self._tab, None
         if before is not None:
-            await before.close(code=WSCloseCode.POLICY_VIOLATION)
-        await socket.send_str(json.dumps(["session", {"id": self.id, "resumed": resumed}]))
-        self._socket = socket
+            # If its connection is lost, nobody has noticed yet: this one doesn't wait for that.
+            self._closing = asyncio.create_task(before.close(WSCloseCode.POLICY_VIOLATION))
+        await tab.say("session", {"id": self.id, "resumed": resumed})
+        self._tab = tab
         if resumed:
             await self._redraw(size)
 
-    async def detach(self, socket: web.WebSocketResponse) -> None:
+    def detach(self, tab: Tab) -> None:
         """Ends the session of a tab that was closed; that of a lost connection ends later, if none comes."""
-        if self._socket is not socket:
+        if self._tab is not tab:
             return
-        self._socket = None
-        if socket.close_code in _TAB_IS_CLOSED:
+        self._tab = None
+        if tab.is_closed_by_its_user:
             self.end()
         elif self._end is None:
-            loop = asyncio.get_running_loop()
-            self._abandoned = loop.call_later(self._keep_s, self.end)
+            self._abandoned = asyncio.get_running_loop().call_later(self._keep_s, self.end)
 
     async def leave(self) -> None:
         """Ends it for good, while its tab waits for the server to return."""
-        socket, self._socket = self._socket, None
+        tab, self._tab = self._tab, None
         self.end()
-        if socket is not None:
-            await socket.close(code=WSCloseCode.GOING_AWAY)
+        if tab is not None:
+            await tab.close(WSCloseCode.GOING_AWAY)
 
     def end(self) -> None:
         """Has the program end; `over` tells when it has."""
@@ -131,7 +132,8 @@ class Session:
         async for letter, payload in self._program.packets():
             if letter == b"D":
                 self._drawn.set()
-                await self._show(payload)
+                if self._tab is not None:  # else it is lost: a tab that comes back has all drawn again
+                    await self._tab.show(payload)
             elif letter == b"M":
                 await self._take_message(json.loads(payload))
             elif letter == b"P":
@@ -139,9 +141,9 @@ class Session:
         self.end()
         assert self._end is not None
         code, error = await self._end
-        await self._say("ended", {"code": code, "error": error})
-        if self._socket is not None:
-            await self._socket.close()
+        if self._tab is not None:
+            await self._tab.say("ended", {"code": code, "error": error})
+            await self._tab.close()
         if self._abandoned is not None:
             self._abandoned.cancel()
         return code, error
@@ -152,7 +154,8 @@ class Session:
             file_name = str(message.get("path", "")).rpartition("/")[2]
             download = Download(str(message["key"]), file_name, None if name is None else str(name))
             self.downloads[download.key] = download
-            await self._say("download", {"key": download.key, "file_name": file_name})
+            if self._tab is not None:
+                await self._tab.say("download", {"key": download.key, "file_name": file_name})
 
     def _take_chunk(self, payload: bytes) -> None:
         match load_encoded(payload):
@@ -162,17 +165,6 @@ class Session:
                     download.chunks.put_nowait(content)
             case _:
                 pass
-
-    async def _say(self, kind: str, value: object) -> None:
-        if self._socket is not None:
-            with suppress(ClientConnectionResetError, ConnectionError):
-                await self._socket.send_str(json.dumps([kind, value]))
-
-    async def _show(self, payload: bytes) -> None:
-        # Without a tab, what is drawn is lost: one that comes back has all of it drawn again.
-        if self._socket is not None:
-            with suppress(ClientConnectionResetError, ConnectionError):
-                await self._socket.send_bytes(payload)
 
 
 class Sessions:

@@ -9,6 +9,7 @@ import signal
 import socket
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -130,10 +131,14 @@ def test_pages_may_ask_nobody_else_and_be_framed_by_nobody(replayed: Served) -> 
     assert "http" not in replayed.get().text
 
 
-async def connected(link: str, session: aiohttp.ClientSession) -> aiohttp.ClientWebSocketResponse:
+def own_origin(running: Served) -> dict[str, str]:
+    return {"Origin": f"http://127.0.0.1:{running.port}"}
+
+
+async def connected(running: Served, session: aiohttp.ClientSession) -> aiohttp.ClientWebSocketResponse:
     """A websocket, once its dashboard draws."""
-    origin = "/".join(link.split("/")[:3])
-    tab = await session.ws_connect(f"{link}websocket?width=100&height=30", headers={"Origin": origin})
+    headers = own_origin(running)
+    tab = await session.ws_connect(f"{running.link}websocket?width=100&height=30", headers=headers)
     async for message in tab:
         if message.type is aiohttp.WSMsgType.BINARY:
             break
@@ -144,7 +149,7 @@ async def connected(link: str, session: aiohttp.ClientSession) -> aiohttp.Client
 async def test_a_signal_ends_all_dashboards(replayed: Served, number: signal.Signals) -> None:
     async with aiohttp.ClientSession() as session:
         for _ in range(2):
-            await connected(replayed.link, session)
+            await connected(replayed, session)
         dashboards = replayed.dashboards()
         assert len(dashboards) == 2
         assert await asyncio.to_thread(replayed.stop, number) == 0
@@ -153,7 +158,7 @@ async def test_a_signal_ends_all_dashboards(replayed: Served, number: signal.Sig
 
 async def test_even_a_kill_does(replayed: Served) -> None:
     async with aiohttp.ClientSession() as session:
-        await connected(replayed.link, session)
+        await connected(replayed, session)
         dashboards = replayed.dashboards()
         replayed.process.kill()
         await asyncio.to_thread(psutil.wait_procs, dashboards, PATIENCE_S)
@@ -162,28 +167,52 @@ async def test_even_a_kill_does(replayed: Served) -> None:
 
 async def test_a_dashboard_that_hangs_is_ended(replayed: Served) -> None:
     async with aiohttp.ClientSession() as session:
-        await connected(replayed.link, session)
+        await connected(replayed, session)
         (dashboard,) = replayed.dashboards()
         dashboard.suspend()
         assert await asyncio.to_thread(replayed.stop) == 0
         assert not dashboard.is_running()
 
 
+async def test_a_second_connection_takes_a_dashboard_over(replayed: Served) -> None:
+    async with aiohttp.ClientSession() as session:
+        first = await session.ws_connect(
+            f"{replayed.link}websocket?width=100&height=30", headers=own_origin(replayed)
+        )
+        kind, named = await first.receive_json()
+        assert (kind, named["resumed"]) == ("session", False)
+        second = await session.ws_connect(
+            f"{replayed.link}websocket?width=60&height=20&session={named['id']}", headers=own_origin(replayed)
+        )
+        assert await second.receive_json() == ["session", {"id": named["id"], "resumed": True}]
+        drawn = b""
+        async for message in second:
+            drawn += message.data
+            if b"test_books" in drawn:
+                break
+        async for _ in first:
+            pass
+        assert len(replayed.dashboards()) == 1
+        await second.close()
+    wait_until(lambda: not replayed.dashboards())
+
+
 async def test_nonsense_ends_one_connection_at_most(replayed: Served) -> None:
     async with aiohttp.ClientSession() as session:
-        other = await connected(replayed.link, session)
+        other = await connected(replayed, session)
         for text in _NONSENSE:
-            tab = await connected(replayed.link, session)
-            await tab.send_str(text)
-            await tab.send_str('["ping"]')
+            tab = await connected(replayed, session)
+            with suppress(ConnectionError):  # it may be closed by then
+                await tab.send_str(text)
+                await tab.send_str('["ping"]')
             async for message in tab:
-                if message.data == '["pong"]':
+                if message.data == '["pong", null]':
                     break
             await tab.close()
         await other.send_json(["resize", {"width": 10**12, "height": -1}])
         await other.send_json(["ping"])
         async for message in other:
-            if message.data == '["pong"]':
+            if message.data == '["pong", null]':
                 break
         assert not other.closed
         await other.close()
@@ -205,7 +234,7 @@ async def test_passwords_are_seen_nowhere(database: Database, home: Path) -> Non
     dsn = f"{database.dsn}&password={SECRET}"
     with served(home, "--allow-actions", extra={"PGWATCH_DSN": dsn}) as running:
         async with aiohttp.ClientSession() as session:
-            tab = await connected(running.link, session)
+            tab = await connected(running, session)
             (dashboard,) = running.dashboards()
             arguments = [*dashboard.cmdline(), *psutil.Process(running.process.pid).cmdline()]
             drawn = b""
@@ -223,7 +252,7 @@ async def test_a_connection_string_given_as_an_option_goes_on_in_the_environment
 ) -> None:
     with served(home, "-d", database.dsn, extra={"PGWATCH_DSN": "postgresql://127.0.0.1:1/x"}) as running:
         async with aiohttp.ClientSession() as session:
-            await connected(running.link, session)
+            await connected(running, session)
             (dashboard,) = running.dashboards()
             assert database.dsn not in dashboard.cmdline()
             assert dashboard.environ()["PGWATCH_DSN"] == database.dsn
