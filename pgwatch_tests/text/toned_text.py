@@ -6,9 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-Tone = Literal["", "quiet", "lit", "good", "notice", "warning", "trouble", "root"]
+Tone = Literal["", "quiet", "lit", "good", "notice", "warning", "trouble", "root", "keyword", "literal"]
 """Plain; beside the point; of the selected chain; all is well; worth a look; soon a trouble; a trouble; where
-the trouble comes from."""
+the trouble comes from. Of SQL: a keyword; a string or number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +21,10 @@ class Toned:
 
 Cell = str | tuple[Toned, ...]
 """A cell of a table: plain text, or parts of it in the order of their weight, the most telling one first."""
+
+_GAP = 2
+_TELLING = 5
+"""Characters of a part that may still tell something, with the ellipsis."""
 
 Cut = Callable[[str, int], str]
 """Shortens a text to a number of characters."""
@@ -44,17 +48,23 @@ def cut_end(text: str, width: int) -> str:
 def shortened(cell: Cell, width: int, cut: Cut = cut_end) -> tuple[Toned, ...]:
     """A cell in at most `width` characters.
 
-    The last part gives way first; a part that would be left with nothing but an ellipsis goes as a whole.
+    Space between parts gives way first, then the last part; a part of which only a few characters would be
+    left goes as a whole.
     """
     parts = (Toned(cell),) if isinstance(cell, str) else cell
     excess = sum(len(part.text) for part in parts) - width
     kept = list(parts)
+    for position, part in enumerate(parts):
+        if excess > 0 and part.text.isspace():
+            fewer = min(excess, max(0, len(part.text) - _GAP))
+            kept[position] = Toned(part.text[fewer:], part.tone)
+            excess -= fewer
     for position in range(len(parts) - 1, -1, -1):
         if excess <= 0:
             break
-        part = parts[position]
+        part = kept[position]
         room = len(part.text) - excess
-        if room < 2 and position:
+        if room < min(_TELLING, len(part.text)) and position:
             kept.pop(position)
             excess -= len(part.text)
             continue

@@ -56,6 +56,9 @@ class Dashboard(TabbedApp):
         Binding("C", "act('cancel')", "Cancel", id="cancel", tooltip="Cancel the session's statement"),
         Binding("K", "act('terminate')", "End", id="terminate", tooltip="End the session"),
         SORT_KEY,
+        Binding("n", "next_root(1)", "Next root", id="next-root", show=False),
+        Binding("N", "next_root(-1)", "Previous root", id="previous-root", show=False),
+        Binding("D", "next_deadlock", "Next deadlock", id="next-deadlock", show=False),
         Binding("r", "refresh", "Refresh", id="refresh"),
         Binding("plus", "change_interval(-1)", "Faster", key_display="+", id="faster", show=False),
         Binding("minus", "change_interval(1)", "Slower", key_display="-", id="slower", show=False),
@@ -78,7 +81,12 @@ class Dashboard(TabbedApp):
         clock: Callable[[], float] = time.monotonic,
         export_to: Path | None = None,
     ) -> None:
-        tabs: list[DashboardTab] = [LocksTab(), SessionsTab(), LeaksTab(), ContentionTab()]
+        tabs: list[DashboardTab] = [
+            LocksTab(acts=act is not None),
+            SessionsTab(),
+            LeaksTab(),
+            ContentionTab(),
+        ]
         if sweeps is not None:
             tabs.append(SweepsTab(sweeps, clock))
         super().__init__(tabs, read_held=read_held, export_to=export_to)

@@ -6,6 +6,8 @@ import math
 
 from pgwatch_tests.leaks.model import LeakReport
 from pgwatch_tests.locks.contention.contention import Contention, ContentionMeter
+from pgwatch_tests.locks.contention.last_troubles import LastTroubles, Trouble
+from pgwatch_tests.locks.graph.lock_graph import LockGraph
 from pgwatch_tests.locks.model import LockSnapshot
 from pgwatch_tests.tui.blocked_trend import BlockedTrend
 from pgwatch_tests.tui.leak_trend import LeakTrend
@@ -27,6 +29,8 @@ class LatestAnswers:
         self._blocked_trend = BlockedTrend()
         self._snapshot_at_s = now_s
         self._contention = ContentionMeter()
+        self._graph: LockGraph | None = None
+        self._troubles = LastTroubles()
         self._drawn: tuple[object, ...] = ()
         self._drawn_at_s = -math.inf
 
@@ -34,11 +38,23 @@ class LatestAnswers:
         """Records a poll. Returns a warning if another server answered, else an empty string."""
         changed = server_change(self.snapshot, snapshot)
         self.snapshot, self._snapshot_at_s = snapshot, now_s
+        self._graph = LockGraph(snapshot)
+        self._troubles.add(self._graph)
         self._contention.add(snapshot)
         self._blocked_trend.add(snapshot.sampled_at, snapshot.blocked)
         if paused:
             self._contention.interrupt()
         return changed
+
+    @property
+    def graph(self) -> LockGraph | None:
+        """The latest snapshot's lock graph; None before the first poll."""
+        return self._graph
+
+    @property
+    def troubles(self) -> tuple[Trouble, ...]:
+        """The troubles that are over, the last one first."""
+        return self._troubles.over
 
     def interrupt(self) -> None:
         """Marks the time until the next poll as unobserved: a poll failed, or polling is paused."""

@@ -13,6 +13,7 @@ from textual.screen import Screen
 from textual.widgets import DataTable, Input, TabbedContent, TabPane, Tabs
 
 from pgwatch_tests.locks.graph.lock_graph import LockGraph
+from pgwatch_tests.text.plain_text import plain
 from pgwatch_tests.tui.actions import write_export
 from pgwatch_tests.tui.screens.detail import DetailScreen, ReadHeld
 from pgwatch_tests.tui.tabs.tab import TAB_ACTIONS, DashboardTab, TabData
@@ -21,6 +22,8 @@ from pgwatch_tests.tui.widgets.filter_line import FilterLine
 from pgwatch_tests.tui.widgets.footer import StillFooter
 from pgwatch_tests.tui.widgets.status_line import StatusLine
 from pgwatch_tests.tui.widgets.themes import DARK, THEMES, with_cursor
+
+_COPIED_SHOWN = 80
 
 FIRST_KEYS: tuple[BindingType, ...] = (
     Binding("q", "quit", "Quit", id="quit", tooltip="Quit at once"),
@@ -33,7 +36,7 @@ ROW_KEYS: tuple[BindingType, ...] = (
 )
 SORT_KEY = Binding("s", "sort", "Sort", id="sort")
 HIDDEN_KEYS: tuple[BindingType, ...] = (
-    Binding("y", "copy", "Copy query", id="copy", show=False),
+    Binding("y", "copy", "Copy SQL", id="copy", show=False),
     Binding("e", "export", "Export", id="export", show=False),
     Binding("1", "tab('locks-tab')", "Locks", id="locks", show=False),
     Binding("2", "tab('sessions-tab')", "Sessions", id="sessions", show=False),
@@ -72,6 +75,8 @@ class TabbedApp(AppInTypedOrder):
         self._read_held = read_held
         self._export_to = export_to or Path.cwd()
         self._offered: tuple[bool, ...] = ()
+        self._copied: tuple[list[tuple[str, str]], int] = ([], 0)
+        """What `y` last copied: the row's things, and the number of that one."""
 
     def get_css_variables(self) -> dict[str, str]:
         """The theme's variables, and those of the selected row."""
@@ -197,14 +202,29 @@ class TabbedApp(AppInTypedOrder):
         self.action_detail()
 
     def action_copy(self) -> None:
-        """Copies the selected session's query."""
-        party = self._tab.selected
-        if party is None or self.data.snapshot is None:
+        """Copies what the open tab offers of its selected row; pressed again, the next thing of it."""
+        offered = self._tab.copyable
+        if not offered:
+            self.notify("Nothing to copy in this row.", timeout=2)
             return
-        session = LockGraph(self.data.snapshot).sessions.get(party)
-        if session is not None and session.query:
-            self.copy_to_clipboard(session.query)
-            self.notify(f"copied the query of pid {party.pid}", timeout=2)
+        before, last = self._copied
+        number = (last + 1) % len(offered) if offered == before else 0
+        self._copied = offered, number
+        what, text = offered[number]
+        self.copy_to_clipboard(text)
+        others = [one for one, _ in offered if one != what]
+        more = f"; y again copies {others[0]}" if others else ""
+        self.notify(f"Copied {what}: {plain(text, _COPIED_SHOWN)}{more}", timeout=4, markup=False)
+
+    def action_next_root(self, step: int) -> None:
+        """Goes to the next root blocker, or the previous one."""
+        if told := self._tab.next_root(step):
+            self.notify(told, timeout=3)
+
+    def action_next_deadlock(self) -> None:
+        """Goes to the next deadlock."""
+        if told := self._tab.next_deadlock():
+            self.notify(told, timeout=3)
 
     def action_export(self) -> None:
         """Writes what the open tab shows to a JSON file."""

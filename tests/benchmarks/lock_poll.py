@@ -25,7 +25,7 @@ from pgwatch_tests.locks.snapshot import snapshot_query as reading
 from pgwatch_tests.postgres import queries
 from pgwatch_tests.postgres.connections.connect import connect_async
 from pgwatch_tests.postgres.connections.session_settings import Row, SessionLimits
-from pgwatch_tests.reports.locks.lock_tree import tree_rows
+from pgwatch_tests.reports.locks.folded_tree import folded_rows
 from pgwatch_tests.settings.load import Dsn
 from tests.benchmarks.crowd import crowd, server
 from tests.benchmarks.measure import interleave, table, timed, verdict
@@ -119,7 +119,7 @@ def _time_client(runner: asyncio.Runner, connection: AsyncConnection[Row], round
 
     def drawn() -> LockGraph:
         graph = LockGraph(settled)
-        tree_rows(graph)
+        folded_rows(graph)
         return graph
 
     graph = drawn()

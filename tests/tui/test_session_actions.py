@@ -226,7 +226,7 @@ async def test_from_the_sessions_tab_but_not_from_the_leaks_tab() -> None:
         await settled(pilot)
         await pilot.press("2")
         await settled(pilot)
-        await pilot.press("down", "C")
+        await pilot.press("C")
         await confirm(pilot)
         await settled(pilot)
         assert [action.party.pid for action in doing.asked] == [2]

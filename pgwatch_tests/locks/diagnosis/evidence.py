@@ -27,6 +27,13 @@ def advice_afterwards(advice: str) -> str:
     return advice.partition(_NOW)[0].strip()
 
 
+def advice_now(advice: str) -> str:
+    """Returns what of an advice would unblock the sessions now, as a sentence; empty if it has no such."""
+    _, now, unblocking = advice.partition(_NOW)
+    words = unblocking.lstrip(", ")
+    return words[:1].upper() + words[1:] if now else ""
+
+
 def with_advice(advice: str, more: str) -> str:
     """Returns an advice with one more sentence, before what would unblock the sessions now."""
     better, now, unblocking = advice.partition(_NOW)

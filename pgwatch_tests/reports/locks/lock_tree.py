@@ -1,4 +1,4 @@
-"""The lock tree as lines of plain text without colours: for `locks`, and row by row for the dashboard."""
+"""The lock tree as lines of plain text without colours, for `locks`; what is said of a party, for all."""
 
 from __future__ import annotations
 
@@ -29,8 +29,6 @@ _QUEUE_SHOWN = 20
 class TreeRow:
     """One line of the tree in its parts, all of them harmless text."""
 
-    key: str
-    """Stays the same from poll to poll for the same session in the same place."""
     party: Party
     root: Party
     """The top of the tree that the row belongs to."""
@@ -54,31 +52,26 @@ class TreeRow:
     again: bool
 
 
-def tree_rows(graph: LockGraph) -> list[TreeRow]:
-    """All rows, root first."""
-    rows: list[TreeRow] = []
-    for tree in graph.trees:
-        rows.extend(_rows(graph, tree))
-    return rows
-
-
 def root_row(graph: LockGraph, party: Party) -> TreeRow:
     """A party by itself, as at the top of a tree."""
-    return _row(graph, Branch(party), party, None, "")
+    return tree_row(graph, Branch(party), party, None)
 
 
 def _rows(graph: LockGraph, tree: Branch[Party]) -> Iterator[TreeRow]:
     todo: list[tuple[Branch[Party], Party | None, str, str]] = [(tree, None, "", "")]
     while todo:
         branch, parent, prefix, indent = todo.pop()
-        yield _row(graph, branch, tree.node, parent, prefix)
+        yield tree_row(graph, branch, tree.node, parent, prefix)
         last = len(branch.children) - 1
         for position, child in reversed(list(enumerate(branch.children))):
             corner, below = ("└─ ", "   ") if position == last else ("├─ ", "│  ")
             todo.append((child, branch.node, indent + corner, indent + below))
 
 
-def _row(graph: LockGraph, branch: Branch[Party], root: Party, parent: Party | None, prefix: str) -> TreeRow:
+def tree_row(
+    graph: LockGraph, branch: Branch[Party], root: Party, parent: Party | None, prefix: str = ""
+) -> TreeRow:
+    """The row of a branch of the tree of `root`, shown as a waiter of `parent`; None at the top."""
     party = branch.node
     session = graph.sessions.get(party)
     prepared = graph.prepared.get(party)
@@ -90,7 +83,6 @@ def _row(graph: LockGraph, branch: Branch[Party], root: Party, parent: Party | N
     else:
         state, age_s, test = "prepared", prepared.age_s if prepared else None, plain(party.gid)
     return TreeRow(
-        key=f"{root}/{parent}/{party}",
         party=party,
         root=root,
         prefix=prefix,

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 
 from pgwatch_tests.leaks.model import LeakReport
 from pgwatch_tests.locks.contention.contention import Contention
+from pgwatch_tests.locks.contention.last_troubles import Trouble
+from pgwatch_tests.locks.graph.lock_graph import LockGraph
 from pgwatch_tests.locks.model import LockSnapshot
 from pgwatch_tests.record.replay.source import Picture
 from pgwatch_tests.text.times import clock
@@ -25,10 +27,22 @@ class ReplayData:
     leaks_trouble: str = _NO_CHECK
     leak_trend: LeakTrend = field(default_factory=LeakTrend)
     contention_restarts: bool = False
+    troubles: tuple[Trouble, ...] = ()
+    """None: the time line shows what was before."""
+    _graph: LockGraph | None = None
 
     @property
     def snapshot(self) -> LockSnapshot | None:
         return None if self.picture is None else self.picture.snapshot
+
+    @property
+    def graph(self) -> LockGraph | None:
+        snapshot = self.snapshot
+        if snapshot is None:
+            self._graph = None
+        elif self._graph is None or self._graph.snapshot is not snapshot:
+            self._graph = LockGraph(snapshot)
+        return self._graph
 
     @property
     def absence(self) -> str:

@@ -8,7 +8,10 @@ _KEYS = (
     ("1 2 3 4", "Locks, Sessions, Leaks, Contention"),
     ("up down j k", "move"),
     ("enter", "the selected row in full"),
-    ("y", "copy the selected session's query"),
+    ("y", "copy the advice's SQL; again: the selected session's query"),
+    ("left right", "fold a row of Locks, or open it"),
+    ("n N", "next root blocker, previous root blocker"),
+    ("D", "next deadlock"),
     ("C", "cancel the selected session's statement (asks first)"),
     ("K", "end the selected session, or roll back a prepared transaction (asks first)"),
     ("/", "show only rows that contain a text; escape clears it"),
@@ -55,9 +58,9 @@ _REPLAY_KEYS = (
 )
 _LOCKS_READING = (
     "",
-    "Locks: root blockers are bold, their waiters below them. For: how long a root blocker has been "
-    "in its state, or a waiter has waited. Blocks: all sessions blocked, in brackets those blocked "
-    "directly.",
+    "Locks: root blockers are bold, their waiters below them, long queues folded. For: how long a root "
+    "blocker has been in its state, or a waiter has waited. Blocks: all sessions blocked, in "
+    "brackets those blocked directly.",
 )
 _READING = (
     *_LOCKS_READING,

@@ -1,146 +1,300 @@
-"""The Locks tab: the lock tree and its colours, and the diagnosis and query of the selected session."""
+"""The Locks tab: the folding lock tree, and below it why the selected session blocks and what to do."""
 
 from __future__ import annotations
 
+from collections import OrderedDict
+from collections.abc import Callable, Collection
+from typing import ClassVar
+
 from textual import on
 from textual.app import ComposeResult
-from textual.containers import VerticalScroll
+from textual.binding import Binding, BindingType
 from textual.widgets import DataTable
 
+from pgwatch_tests.locks.diagnosis.evidence import Diagnosis
 from pgwatch_tests.locks.diagnosis.rules import diagnose
+from pgwatch_tests.locks.diagnosis.unblocking import unblocking
 from pgwatch_tests.locks.graph.lock_graph import LockGraph
 from pgwatch_tests.locks.model import Party
 from pgwatch_tests.reports.locks import lock_json
-from pgwatch_tests.reports.locks.lock_tree import (
-    NOTHING_BLOCKED,
-    TreeRow,
-    advice,
-    in_database,
-    lock_facts,
-    tree_rows,
+from pgwatch_tests.reports.locks.calm import calm_line, trouble_lines
+from pgwatch_tests.reports.locks.folded_tree import (
+    FoldedRow,
+    Queue,
+    folded_rows,
+    key_of,
+    switches_that_show,
+    waiters_below,
 )
-from pgwatch_tests.text import durations
-from pgwatch_tests.text.plain_text import one_line, plain, plain_lines, shortened_left, shortened_middle
-from pgwatch_tests.text.toned_text import Tone
+from pgwatch_tests.reports.locks.lock_detail import lock_detail, queue_detail
+from pgwatch_tests.reports.locks.test_labels import label_of
+from pgwatch_tests.reports.render.detail_text import Detail, joined
+from pgwatch_tests.text.numbers import plural
+from pgwatch_tests.text.plain_text import plain
+from pgwatch_tests.text.toned_text import Cell
+from pgwatch_tests.tui.tabs.lock_rows import COLUMNS, live_rows
 from pgwatch_tests.tui.tabs.tab import DashboardTab, TabData
-from pgwatch_tests.tui.widgets.column_widths import Column
-from pgwatch_tests.tui.widgets.live_table import LiveRow, LiveTable
+from pgwatch_tests.tui.widgets.detail_pane import DetailPane
+from pgwatch_tests.tui.widgets.live_table import LiveTable
 from pgwatch_tests.tui.widgets.still_text import StillText
 
-
-def _with_pid(branch: str, width: int) -> str:
-    """Returns a branch of the tree in at most `width` characters; a deep one shows its depth as a number."""
-    if len(branch) <= width:
-        return branch
-    lines, _, pid = branch.rpartition(" ")
-    return shortened_left(f"⋯{(len(lines) + 1) // 2}{lines[-1:]} {pid}", width)
+_SWITCHES_KEPT = 500
+_TALL = 30
+"""Lines of a screen from which a statement is shown with its own line breaks."""
 
 
-_COLUMNS = (
-    Column("Session", least=13, most=13, cut=_with_pid),
-    Column("Test", least=14, enough=30, cut=shortened_left),
-    Column("Doing", least=14, enough=30, cut=shortened_middle),
-    Column("For", right=True),
-    Column("Blocks", right=True),
-)
+class TreeTable(LiveTable):
+    """A table of rows that fold: `fold` closes the selected row (True) or opens it."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("left", "fold(True)", "Fold", show=False),
+        Binding("right", "fold(False)", "Open", show=False),
+    ]
+
+    def __init__(self, fold: Callable[[bool], None], *, id: str) -> None:
+        super().__init__(COLUMNS, id=id)
+        self._fold = fold
+
+    def action_fold(self, close: bool) -> None:
+        """Closes the selected row, or opens it."""
+        self._fold(close)
 
 
 class LocksTab(DashboardTab):
-    """Shows the latest snapshot as trees: root blockers with their waiters below them."""
+    """Shows the latest snapshot as trees: root blockers with their waiters below them.
+
+    `acts`: the dashboard's keys cancel and end sessions.
+    """
 
     TITLE = "Locks"
 
-    def __init__(self) -> None:
+    def __init__(self, *, acts: bool = False) -> None:
         super().__init__()
+        self._acts = acts
         self._graph: LockGraph | None = None
-        self._absence = ""
-        self._rows: dict[str, TreeRow] = {}
+        self._rows: list[FoldedRow] = []
+        self._numbers: dict[str, int] = {}
+        self._switched: OrderedDict[str, None] = OrderedDict()
+        """Keys of the rows that were folded or opened by hand, the last one last."""
+        self._diagnoses: dict[Party, Diagnosis] = {}
+        self._drawn: tuple[LockGraph, list[FoldedRow]] | None = None
+        """What the shown rows were made of: a row's heirs are among those of its tree."""
+        self._empty: Cell = ""
 
     def compose(self) -> ComposeResult:
-        yield LiveTable(_COLUMNS, id="lock-tree")
+        yield TreeTable(self._fold, id="lock-tree")
         yield StillText(id="no-locks", classes="empty")
-        with VerticalScroll(id="lock-detail", can_focus=False):
-            yield StillText(id="diagnosis")
+        yield DetailPane(id="lock-detail")
+
+    def on_mount(self) -> None:
+        self.watch(self.table, "scroll_y", self._tell_what_is_beyond, init=False)
+
+    def on_resize(self) -> None:
+        self._tell_what_is_beyond()
 
     def take(self, data: TabData) -> None:
-        self._absence = data.absence
-        self._graph = None if data.snapshot is None else LockGraph(data.snapshot)
+        graph = data.graph
+        if graph is not self._graph:
+            self._graph, self._diagnoses = graph, {}
+        if graph is None:
+            self._empty = data.absence
+        else:
+            self._empty = joined([(calm_line(graph.snapshot),), *trouble_lines(data.troubles)])
+
+    # The selected row.
+
+    @property
+    def _row(self) -> FoldedRow | None:
+        """The row under the cursor."""
+        number = self._numbers.get(self.table.current_key or "")
+        return None if number is None else self._rows[number]
 
     @property
     def selected(self) -> Party | None:
         """The session or prepared transaction under the cursor."""
-        row = self._rows.get(self.table.current_key or "")
+        row = self._row
         return None if row is None else row.party
 
     def offers(self, action: str) -> bool:
-        party = self.selected
-        if party is None or self._graph is None:
+        row = self._row
+        if row is None or self._graph is None:
             return False
-        session = self._graph.sessions.get(party)
-        return action in ("act", "detail") or (
-            action == "copy" and session is not None and bool(session.query)
+        return (
+            action == "detail"
+            or (action == "act" and row.party is not None)
+            or (action == "copy" and bool(self.copyable))
         )
+
+    @property
+    def copyable(self) -> list[tuple[str, str]]:
+        """The statement that the advice names, and the selected session's query."""
+        graph, row = self._graph, self._row
+        if graph is None or row is None:
+            return []
+        found = []
+        free = None if graph.snapshot.is_past else unblocking(graph, row.root, self._diagnosis(row.root))
+        if free is not None:
+            found.append(("the advice's SQL", free.sql))
+        session = None if row.party is None else graph.sessions.get(row.party)
+        if session is not None and session.query:
+            found.append((f"the query of pid {session.pid}", session.query))
+        return found
 
     @property
     def document(self) -> tuple[str, str] | None:
         return None if self._graph is None else ("locks", lock_json.document(self._graph.snapshot))
 
+    # Drawing.
+
     def redraw(self) -> None:
         graph = self._graph
-        rows = [] if graph is None else self._filtered(tree_rows(graph))
-        self._rows = {row.key: row for row in rows}
-        if graph is None:
-            empty = self._absence
-        elif graph.trees:
-            empty = self.row_filter.no_match("blocked session")
+        if graph is None or not graph.trees:
+            self._rows, self._numbers = [], {}
+            self.show_rows([], self._empty)
         else:
-            empty = NOTHING_BLOCKED
-        self.show_rows([_live_row(row) for row in rows], empty)
-        self._show_diagnosis()
+            self._build(graph)
+            rows = live_rows(graph, self._rows, selected=self.table.current_key, marks=self.app.no_color)
+            self.show_rows(rows, self.row_filter.no_match("blocked session"), self._heir)
+            self._drawn = graph, self._rows
+        self._show_selected()
 
-    def _filtered(self, rows: list[TreeRow]) -> list[TreeRow]:
-        # A tree is kept whole if one of its lines matches.
-        if not self.row_filter:
-            return rows
-        roots = {
-            row.root
-            for row in rows
-            if self.row_filter.fits((row.who, row.test, row.place, row.state, row.waits_for))
-        }
-        return [row for row in rows if row.root in roots]
+    def _build(self, graph: LockGraph) -> None:
+        self._rows = folded_rows(
+            graph,
+            self._switched,
+            selected=self.table.current_key,
+            fits=self._fits if self.row_filter else None,
+        )
+        self._numbers = {row.key: number for number, row in enumerate(self._rows)}
+
+    def _fits(self, party: Party, blocker: Party | None) -> bool:
+        graph = self._graph
+        assert graph is not None, "rows are made of a graph"
+        session = graph.sessions.get(party)
+        edge = graph.edge(party, blocker) if blocker else None
+        words = [str(party), plain(edge.lock.target) if edge else ""]
+        if session is not None:
+            label = label_of(session)
+            words += [label.worker, label.place, label.name, plain(session.state or "")]
+            words += [plain(one or "") for one in (session.database, session.user, session.client)]
+        return self.row_filter.fits(words)
+
+    def _heir(self, key: str) -> str | None:
+        """The row that the cursor goes to when its session no longer waits or blocks: one of its group."""
+        if self._drawn is None:
+            return None
+        graph, rows = self._drawn
+        lost = next((row for row in rows if row.key == key), None)
+        if lost is None:
+            return None
+        for number in reversed(lost.above):
+            if rows[number].key in self._numbers:
+                return rows[number].key
+        tree = next((tree for tree in graph.trees if tree.node == lost.root), None)
+        group = set() if tree is None else {key_of(graph, one) for one in (tree.node, *waiters_below(tree))}
+        return next((row.key for row in self._rows if row.key in group), None)
+
+    def _diagnosis(self, root: Party) -> Diagnosis:
+        assert self._graph is not None, "rows are made of a graph"
+        if root not in self._diagnoses:
+            self._diagnoses[root] = diagnose(self._graph, root)
+        return self._diagnoses[root]
 
     @on(DataTable.RowHighlighted)
-    def _show_diagnosis(self) -> None:
-        row = self._rows.get(self.table.current_key or "")
-        pane = self.query_one("#lock-detail", VerticalScroll)
-        pane.display = row is not None
-        if row is None or self._graph is None:
+    def _follow_cursor(self) -> None:
+        graph = self._graph
+        if graph is not None and self._rows:
+            self.table.show(
+                live_rows(graph, self._rows, selected=self.table.current_key, marks=self.app.no_color)
+            )
+        self._show_selected()
+
+    def _show_selected(self) -> None:
+        self.query_one(DetailPane).show(self._detail(), len(self._rows))
+        # Once both have their places: the pane's height changes the table's.
+        self.call_after_refresh(self._tell_what_is_beyond)
+
+    def _detail(self) -> Detail | None:
+        graph, row = self._graph, self._row
+        if graph is None or row is None:
+            return None
+        diagnosis = self._diagnosis(row.root)
+        if isinstance(row.shown, Queue):
+            return queue_detail(graph, row.shown, row.root, diagnosis, acts=self._acts)
+        tall = self.app.size.height > _TALL
+        return lock_detail(graph, row.shown.party, row.root, diagnosis, acts=self._acts, whole_statement=tall)
+
+    def _tell_what_is_beyond(self) -> None:
+        """Says in the pane's border how many groups are above and below what is shown of the table."""
+        table = self.table
+        room = max(1, table.scrollable_content_region.height - table.header_height)
+        first, last = round(table.scroll_y), round(table.scroll_y) + room - 1
+        roots = [number for number, row in enumerate(self._rows) if not row.above]
+        above, below = sum(one < first for one in roots), sum(one > last for one in roots)
+        told = [f"{plural(above, 'group')} above"] if above else []
+        told += [f"{plural(below, 'more group')} below"] if below else []
+        self.query_one(DetailPane).border_title = " · ".join(told)
+
+    # Folding.
+
+    def open_detail(self) -> None:
+        """Opens the selected queue, or closes it again."""
+        row = self._row
+        if row is not None:
+            self._switch(row)
+
+    def _switch(self, row: FoldedRow) -> None:
+        if row.key in self._switched:
+            del self._switched[row.key]
+        else:
+            self._switched[row.key] = None
+            if len(self._switched) > _SWITCHES_KEPT:
+                self._switched.popitem(last=False)
+        self.redraw()
+
+    def _fold(self, close: bool) -> None:
+        """Closes the selected row or goes to the one above it; opens it or goes to the first one below."""
+        row = self._row
+        if row is None:
             return
-        diagnosis = diagnose(self._graph, row.root)
-        lines = [plain(diagnosis.explanation), advice(diagnosis)]
-        lines += [f"{row.who} {fact}" for fact in lock_facts(self._graph, row.party)[:1]]
-        lines += [f"{row.who}: {row.place}"] if row.place else []
-        session = self._graph.sessions.get(row.party)
-        if session is not None and session.query:
-            words = "runs" if session.state == "active" else "ran last"
-            query = plain_lines(session.query) if self.app.size.height > 30 else [one_line(session.query)]
-            lines += [f"{row.who} {words}: {query[0]}", *query[1:12]]
-        self.query_one("#diagnosis", StillText).say("\n".join(lines))
+        if row.fold == ("open" if close else "closed"):
+            self._switch(row)
+        elif close and row.above:
+            self.table.select(self._rows[row.above[-1]].key)
+        elif not close and row.fold == "open":
+            self.table.action_cursor_down()
 
+    # From root to root.
 
-def _live_row(row: TreeRow) -> LiveRow:
-    prefix = row.prefix.replace("├─ ", "├ ").replace("└─ ", "└ ").replace("│  ", "│ ").replace("   ", "  ")
-    is_root = not row.prefix
-    doing = row.waits_for if row.waits_for else row.state
-    tone: Tone = "root" if is_root else "quiet" if row.again else ""
-    return LiveRow(
-        row.key,
-        (
-            prefix + (str(row.party.pid) if row.party.pid else "prepared"),
-            "(shown above)" if row.again else in_database(row.test, row.database),
-            doing,
-            durations.short(row.wait_s if row.waits_for else row.age_s) or "?",
-            row.blocks.replace(" directly", ""),
-        ),
-        tone,
-    )
+    def next_root(self, step: int) -> str:
+        """Goes to the next root blocker (1) or the previous one (-1); returns why not, if there is none."""
+        roots = [number for number, row in enumerate(self._rows) if not row.above]
+        if not roots:
+            return "Nothing is blocked: there is no root blocker."
+        row = self._row
+        here = -1 if row is None else self._numbers[row.key]
+        ahead = [one for one in roots if (one > here if step > 0 else one < here)]
+        target = (ahead or roots)[0 if step > 0 else -1]
+        if target == here:
+            return "This is the only root blocker."
+        self.table.select(self._rows[target].key)
+        return ""
+
+    def next_deadlock(self) -> str:
+        """Goes to the next deadlock, and opens what hides it; returns why not, if there is none."""
+        graph = self._graph
+        cycles = () if graph is None else (*graph.snapshot.deadlocks, *graph.snapshot.probable_deadlocks)
+        if graph is None or not cycles:
+            return "There is no deadlock now."
+        here = next((number for number, cycle in enumerate(cycles) if self.selected in cycle), -1)
+        if len(cycles) == 1 and here == 0:
+            return "This is the only deadlock."
+        self._reveal(graph, key_of(graph, cycles[(here + 1) % len(cycles)][0]))
+        return ""
+
+    def _reveal(self, graph: LockGraph, key: str) -> None:
+        switched: Collection[str] = switches_that_show(folded_rows(graph, all_open=True), key, self._switched)
+        if switched != self._switched.keys():
+            self._switched = OrderedDict.fromkeys(switched)
+            self.redraw()
+        self.table.select(key)

@@ -70,6 +70,17 @@ class SessionsTab(DashboardTab):
     def offers(self, action: str) -> bool:
         return self.table.current_key is not None and action in ("act", "copy", "detail", "sort")
 
+    @property
+    def copyable(self) -> list[tuple[str, str]]:
+        """The query of the session under the cursor."""
+        party = self.selected
+        sessions = () if self._snapshot is None else self._snapshot.sessions
+        return [
+            (f"the query of pid {one.pid}", one.query)
+            for one in sessions
+            if party is not None and one.pid == party.pid and one.query
+        ]
+
     def sort_next(self) -> str:
         """Switches to the next sort order; returns `sorted by …`."""
         orders = list(ORDERS)

@@ -10,10 +10,14 @@ from textual.containers import Vertical
 
 from pgwatch_tests.leaks.model import LeakReport
 from pgwatch_tests.locks.contention.contention import Contention
+from pgwatch_tests.locks.contention.last_troubles import Trouble
+from pgwatch_tests.locks.graph.lock_graph import LockGraph
 from pgwatch_tests.locks.model import LockSnapshot, Party
+from pgwatch_tests.text.toned_text import Cell
 from pgwatch_tests.tui.leak_trend import LeakTrend
+from pgwatch_tests.tui.widgets.detail_pane import DetailPane
 from pgwatch_tests.tui.widgets.filter_line import RowFilter
-from pgwatch_tests.tui.widgets.live_table import LiveRow, LiveTable
+from pgwatch_tests.tui.widgets.live_table import Heir, LiveRow, LiveTable
 from pgwatch_tests.tui.widgets.still_text import StillText
 
 TAB_ACTIONS = ("act", "copy", "detail", "reset", "sort")
@@ -26,6 +30,14 @@ class TabData(Protocol):
     @property
     def snapshot(self) -> LockSnapshot | None:
         """None while nothing is known of sessions and locks."""
+
+    @property
+    def graph(self) -> LockGraph | None:
+        """The snapshot's lock graph, made once; None without a snapshot."""
+
+    @property
+    def troubles(self) -> tuple[Trouble, ...]:
+        """The troubles of the last polls that are over, the last one first."""
 
     @property
     def absence(self) -> str:
@@ -65,6 +77,10 @@ class DashboardTab(Vertical):
     def on_mount(self) -> None:
         self.redraw()
 
+    def on_resize(self) -> None:
+        for pane in self.query(DetailPane):
+            pane.fit()
+
     @classmethod
     def pane_id(cls) -> str:
         """The id of the pane that holds this tab: `locks-tab`."""
@@ -89,9 +105,12 @@ class DashboardTab(Vertical):
     def redraw(self) -> None:
         """Draws what was last taken."""
 
-    def show_rows(self, rows: Sequence[LiveRow], empty: str) -> None:
-        """Fills the table with `rows`; without any, the tab says `empty` instead."""
-        self.table.show(rows)
+    def show_rows(self, rows: Sequence[LiveRow], empty: Cell, heir: Heir | None = None) -> None:
+        """Fills the table with `rows`; without any, the tab says `empty` instead.
+
+        `heir` says where the cursor goes if its row is gone.
+        """
+        self.table.show(rows, heir)
         line = self.query_one(".empty", StillText)
         line.display = not rows
         line.say(empty)
@@ -107,12 +126,25 @@ class DashboardTab(Vertical):
         """The session or prepared transaction under the cursor; None in tabs that show neither."""
         return None
 
+    @property
+    def copyable(self) -> list[tuple[str, str]]:
+        """What `y` copies of the selected row: a name and a text each; pressed again, the next one."""
+        return []
+
     def sort_next(self) -> str:
         """Switches to the next sort order or grouping; returns a notification, or an empty string."""
         return ""
 
     def open_detail(self) -> None:
         """Opens the detail of the row under the cursor, in tabs whose rows aren't sessions."""
+
+    def next_root(self, step: int) -> str:
+        """Goes to the next root blocker (1) or the previous one (-1); returns why not, or an empty string."""
+        return "Root blockers are in Locks: 1 opens it."
+
+    def next_deadlock(self) -> str:
+        """Goes to the next deadlock; returns why not, or an empty string."""
+        return "Deadlocks are in Locks: 1 opens it."
 
     @property
     def document(self) -> tuple[str, str] | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -25,6 +25,8 @@ from pgwatch_tests.tui.widgets.themes import tone_styles
 _SCROLLBAR = 2
 _SLACK = 12
 """Characters that a column may be wider than its content is now."""
+_FEW = 8
+"""So many rows are cheaper to change one by one than to clear and to add with all others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,25 +43,36 @@ class LiveRow:
         return tuple(map(text_of, self.cells))
 
 
+Heir = Callable[[str], str | None]
+"""Returns the key of the row that the cursor goes to when the row of that key is gone; None for no row."""
+
+
 class LiveTable(DataTable[Text]):
     """A table of rows by key. Cells are plain text, never markup; a tone has its colour in the theme.
 
-    With `hides`, it is hidden while it has no rows; else it keeps its head, and the focus.
+    With `hides`, it is hidden while it has no rows; else it keeps its head, and the focus. A cursor that
+    lost its row, without an heir, is hidden until a key or the mouse moves it.
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [
         # A binding, since a table's own message arrives after keys typed in the same burst.
         Binding("enter", "app.detail", show=False),
+        Binding("home", "scroll_top", show=False),
+        Binding("end", "scroll_bottom", show=False),
     ]
 
     def __init__(self, columns: Sequence[Column], *, id: str, hides: bool = True) -> None:
-        super().__init__(id=id, cursor_type="row", zebra_stripes=False)
+        # Tones have colours of their own under the cursor: `_tone_row`.
+        super().__init__(
+            id=id, cursor_type="row", zebra_stripes=False, cursor_foreground_priority="renderable"
+        )
         self._specification = tuple(columns)
         self._rows_shown: tuple[LiveRow, ...] = ()
         self._widths: tuple[int, ...] = ()
         self._contents: tuple[int, ...] = ()
         """The lengths of the longest cells that the widths were made for."""
         self._styles: dict[Tone, Style] = {}
+        self._cursor_styles: dict[Tone, Style] = {}
         self._place: tuple[str | None, int] = (None, 0)
         """The cursor's key and row, when there last were rows."""
         self._had_focus = False
@@ -75,25 +88,28 @@ class LiveTable(DataTable[Text]):
         self._lay_out()
 
     def _use_theme(self, _: Theme | None = None) -> None:
-        self._styles = tone_styles(self.app.get_css_variables())
+        variables = self.app.get_css_variables()
+        self._styles, self._cursor_styles = tone_styles(variables), tone_styles(variables, "cursor")
         rows, self._rows_shown = self._rows_shown, ()
         self._fill(rows)
 
     @property
     def current_key(self) -> str | None:
-        """The key of the row under the cursor."""
-        if 0 <= self.cursor_row < len(self._rows_shown):
+        """The key of the row under the cursor; None without rows, or if the cursor has lost its row."""
+        if self.show_cursor and 0 <= self.cursor_row < len(self._rows_shown):
             return self._rows_shown[self.cursor_row].key
         return None
 
-    def show(self, rows: Sequence[LiveRow]) -> None:
-        """Replaces the rows; the cursor follows its row's key, or keeps its position if that row is gone.
+    def show(self, rows: Sequence[LiveRow], heir: Heir | None = None) -> None:
+        """Replaces the rows; the cursor follows its row's key. If that row is gone, the cursor goes to its
+        heir; without `heir` it keeps its position.
 
         A hidden table gets its cursor and focus back with the next rows.
         """
         if tuple(rows) != self._rows_shown:
             self._fit(_lengths(rows, self._specification))
-            self._fill(tuple(rows))
+            if not self._change_a_few(tuple(rows)):
+                self._fill(tuple(rows), heir)
         if not self._hides:
             self.set_class(not rows, "without-rows")
             return
@@ -102,13 +118,6 @@ class LiveTable(DataTable[Text]):
         elif rows and not self.display and self._had_focus and not isinstance(self.screen.focused, Input):
             self.call_after_refresh(self.focus)
         self.display = bool(rows)
-
-    def select(self, key: str) -> None:
-        """Moves the cursor to the row of that key, if it is there."""
-        for number, row in enumerate(self._rows_shown):
-            if row.key == key:
-                self.move_cursor(row=number)
-                return
 
     def use(self, columns: Sequence[Column]) -> None:
         """Empties the table and gives it other columns."""
@@ -126,15 +135,42 @@ class LiveTable(DataTable[Text]):
         )
         self._lay_out()
 
-    def _fill(self, rows: tuple[LiveRow, ...]) -> None:
+    def select(self, key: str) -> None:
+        """Moves the cursor to the row of `key`, if it is there, and scrolls it into view."""
+        number = _position(self._rows_shown, key)
+        if number is not None:
+            self.show_cursor = True
+            self.move_cursor(row=number)
+
+    def _change_a_few(self, rows: tuple[LiveRow, ...]) -> bool:
+        """Changes the cells of the rows that differ, if these are few and their keys have stayed."""
+        before = self._rows_shown
+        if len(rows) != len(before) or any(one.key != old.key for one, old in zip(rows, before, strict=True)):
+            return False
+        changed = [number for number, row in enumerate(rows) if row != before[number]]
+        if len(changed) > _FEW:
+            return False
+        self._rows_shown = rows
+        for number in changed:
+            cells = self._cells(rows[number], under_cursor=self._is_under_cursor(number))
+            for column, cell in enumerate(cells):
+                if cell != self.get_cell_at(Coordinate(number, column)):
+                    self.update_cell_at(Coordinate(number, column), cell)
+        return True
+
+    def _fill(self, rows: tuple[LiveRow, ...], heir: Heir | None = None) -> None:
         scroll = Offset(round(self.scroll_x), round(self.scroll_y))
         if self._rows_shown:
             self._place = self.current_key, self.cursor_row
-        key, row_number = self._place
-        for number, row in enumerate(rows):
-            if row.key == key:
-                row_number = number
-                break
+        key, kept = self._place
+        number = None if key is None else _position(rows, key)
+        if number is None and key is not None and heir is not None and rows:
+            successor = heir(key)
+            number = None if successor is None else _position(rows, successor)
+            self.show_cursor = number is not None
+            if number is not None:
+                scroll = Offset(scroll.x, self._scroll_that_shows(number, scroll.y))
+        row_number = kept if number is None else number
         # Clearing and adding is cheaper than row-by-row differences once more than a few rows changed.
         with self.app.batch_update(), self.prevent(DataTable.RowHighlighted):
             self.clear()
@@ -143,20 +179,80 @@ class LiveTable(DataTable[Text]):
             self._rows_shown = rows
             if rows:
                 self.cursor_coordinate = Coordinate(min(row_number, len(rows) - 1), 0)
+                self._tone_row(self.cursor_row)
         self.scroll_to(scroll.x, scroll.y, animate=False, immediate=True)
 
-    def _cells(self, row: LiveRow) -> list[Text]:
+    def _scroll_that_shows(self, number: int, scroll: int) -> int:
+        room = max(1, self.scrollable_content_region.height - self.header_height)
+        return min(max(scroll, number - room + 1), number)
+
+    def watch_cursor_coordinate(self, old_coordinate: Coordinate, new_coordinate: Coordinate) -> None:
+        """Tones both rows anew: the cursor has a ground of its own."""
+        self._tone_row(old_coordinate.row)
+        self._tone_row(new_coordinate.row)
+        super().watch_cursor_coordinate(old_coordinate, new_coordinate)
+
+    def _is_under_cursor(self, number: int) -> bool:
+        return self.show_cursor and number == self.cursor_row
+
+    def _tone_row(self, number: int) -> None:
+        # In place: what is drawn of the cells is kept apart for rows under the cursor and beside it.
+        if 0 <= number < min(len(self._rows_shown), self.row_count):
+            row = self._rows_shown[number]
+            cells = self._cells(row, under_cursor=self._is_under_cursor(number))
+            for cell, toned in zip(self.get_row_at(number), cells, strict=False):
+                cell.spans = toned.spans
+
+    def _cells(self, row: LiveRow, *, under_cursor: bool = False) -> list[Text]:
+        styles = self._cursor_styles if under_cursor else self._styles
         return [
-            self._text(cell, column, width, row.tone)
+            _text(cell, column, width, row.tone, styles)
             for cell, column, width in zip(row.cells, self._specification, self._widths, strict=True)
             if width
         ]
 
-    def _text(self, cell: Cell, column: Column, width: int, tone: Tone) -> Text:
-        text = Text(justify="right" if column.right else "left", no_wrap=True, overflow="ellipsis")
-        for part in shortened(cell, width, column.cut):
-            text.append(part.text, self._styles[part.tone or tone])
-        return text
+    # A cursor that lost its row comes back where it was, before it moves.
+
+    def _regain_cursor(self) -> bool:
+        """Shows a hidden cursor; returns whether it was hidden."""
+        hidden = not self.show_cursor
+        if hidden:
+            self.show_cursor = True
+            self._tone_row(self.cursor_row)
+        return hidden
+
+    def on_mouse_down(self) -> None:
+        self._regain_cursor()
+
+    def action_cursor_up(self) -> None:
+        """Moves the cursor up."""
+        if not self._regain_cursor():
+            super().action_cursor_up()
+
+    def action_cursor_down(self) -> None:
+        """Moves the cursor down."""
+        if not self._regain_cursor():
+            super().action_cursor_down()
+
+    def action_page_up(self) -> None:
+        """Moves the cursor a page up."""
+        self._regain_cursor()
+        super().action_page_up()
+
+    def action_page_down(self) -> None:
+        """Moves the cursor a page down."""
+        self._regain_cursor()
+        super().action_page_down()
+
+    def action_scroll_top(self) -> None:
+        """Moves the cursor to the first row."""
+        self._regain_cursor()
+        super().action_scroll_top()
+
+    def action_scroll_bottom(self) -> None:
+        """Moves the cursor to the last row."""
+        self._regain_cursor()
+        super().action_scroll_bottom()
 
     def _lay_out(self) -> None:
         """Fits the columns to the present width, so that nothing is cut off at the right."""
@@ -198,3 +294,14 @@ def _lengths(rows: Sequence[LiveRow], columns: Sequence[Column]) -> tuple[int, .
         for position, cell in enumerate(row.cells):
             longest[position] = max(longest[position], cell_len(text_of(cell)))
     return tuple(longest)
+
+
+def _position(rows: Sequence[LiveRow], key: str) -> int | None:
+    return next((number for number, row in enumerate(rows) if row.key == key), None)
+
+
+def _text(cell: Cell, column: Column, width: int, tone: Tone, styles: Mapping[Tone, Style]) -> Text:
+    text = Text(justify="right" if column.right else "left", no_wrap=True, overflow="ellipsis")
+    for part in shortened(cell, width, column.cut):
+        text.append(part.text, styles[part.tone or tone])
+    return text

@@ -60,6 +60,8 @@ _VARIABLES: dict[Tone, str] = {
     "warning": "warning",
     "trouble": "error",
     "root": "error",
+    "keyword": "primary",
+    "literal": "secondary",
 }
 _BOLD: tuple[Tone, ...] = ("root", "lit")
 

@@ -1,0 +1,53 @@
+"""Words for a server where nothing is blocked: its sessions, and the last troubles. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pgwatch_tests.locks.contention.last_troubles import Trouble
+from pgwatch_tests.locks.model import LockSnapshot
+from pgwatch_tests.reports.locks.lock_tree import NOTHING_BLOCKED
+from pgwatch_tests.reports.locks.wait_tones import of_wait
+from pgwatch_tests.reports.render.detail_text import Line
+from pgwatch_tests.text import durations
+from pgwatch_tests.text.numbers import plural
+from pgwatch_tests.text.plain_text import plain
+from pgwatch_tests.text.toned_text import Toned
+
+_SHOWN = 12
+
+
+def calm_line(snapshot: LockSnapshot) -> Toned:
+    """`Nothing is blocked. 31 sessions, 2 idle in transaction for up to 0.3 s.`"""
+    idle = [one for one in snapshot.clients if (one.state or "").startswith("idle in transaction")]
+    words = f"{NOTHING_BLOCKED} {plural(len(snapshot.clients), 'session')}"
+    if idle:
+        longest = max((one.state_age_s or 0.0 for one in idle), default=0.0)
+        words += f", {len(idle):,} idle in transaction for up to {durations.in_words(longest)}"
+    if snapshot.hidden_sessions:
+        words += f", the state of {snapshot.hidden_sessions:,} hidden"
+    return Toned(f"{words}.", "good")
+
+
+def trouble_lines(troubles: Sequence[Trouble]) -> list[Line]:
+    """The last troubles with their local times, under a head that names the zone; empty without any."""
+    if not troubles:
+        return []
+    zone = troubles[0].began.astimezone().strftime("%Z")
+    head: list[Line] = [(), (Toned(f"Last troubles, {zone}", "quiet"),)]
+    return head + [_line(one) for one in troubles[:_SHOWN]]
+
+
+def _line(trouble: Trouble) -> Line:
+    moment = trouble.began.astimezone().strftime("%H:%M:%S")
+    what = f"  {plain(trouble.target)}" if trouble.target else ""
+    if trouble.is_deadlock:
+        words = f"deadlock of {plain(trouble.who)} and {plural(trouble.blocked, 'other')}, for "
+    else:
+        words = f"{plain(trouble.who)} blocked {plural(trouble.blocked, 'session')} for "
+    return (
+        Toned(f"{moment}  ", "quiet"),
+        Toned(words),
+        Toned(durations.in_words(trouble.longest_s), of_wait(trouble.longest_s)),
+        Toned(what, "quiet"),
+    )

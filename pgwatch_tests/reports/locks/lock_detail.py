@@ -1,0 +1,111 @@
+"""The detail of a row of the lock tree: why, what to do, what frees its waiters now, its statement. Pure."""
+
+from __future__ import annotations
+
+from pgwatch_tests.locks.diagnosis.evidence import Diagnosis, advice_afterwards, advice_now
+from pgwatch_tests.locks.diagnosis.unblocking import Unblocking, unblocking
+from pgwatch_tests.locks.graph.lock_graph import LockGraph
+from pgwatch_tests.locks.model import Party
+from pgwatch_tests.reports.locks.folded_tree import Queue
+from pgwatch_tests.reports.locks.lock_tree import lock_facts
+from pgwatch_tests.reports.locks.test_labels import CUT, label_of
+from pgwatch_tests.reports.render.detail_text import Detail, Labelled, Line, labelled
+from pgwatch_tests.text.numbers import plural
+from pgwatch_tests.text.plain_text import plain
+from pgwatch_tests.text.toned_sql import toned_sql, toned_sql_line
+from pgwatch_tests.text.toned_text import Tone, Toned
+
+_MOST_LINES = 100
+_ROOM_FOR_SQL = 10_000
+_KEYS = {"cancel": "C", "terminate": "K", "roll_back": "K"}
+
+
+def lock_detail(
+    graph: LockGraph,
+    party: Party,
+    root: Party,
+    diagnosis: Diagnosis,
+    *,
+    acts: bool = False,
+    whole_statement: bool = True,
+) -> Detail:
+    """The detail of a party in the tree of `root`, which `diagnosis` is about.
+
+    `acts`: keys cancel and end sessions. Without `whole_statement`, the statement is on one line.
+    """
+    free = unblocking(graph, root, diagnosis)
+    texts = [labelled("Why", plain(diagnosis.explanation))]
+    if party != root:
+        texts += [labelled("Wait", f"It {fact}") for fact in lock_facts(graph, party)[:1]]
+    texts += _advice(graph, party, diagnosis, free, acts=acts)
+    session = graph.sessions.get(party)
+    if session is not None and label_of(session).is_cut:
+        texts.append(labelled("Name", CUT, "quiet"))
+    if session is not None and session.query:
+        query = session.query[:_ROOM_FOR_SQL]
+        lines = toned_sql(query)[:_MOST_LINES] if whole_statement else [toned_sql_line(query)]
+        texts.append(Labelled("SQL" if session.state == "active" else "Last", tuple(lines)))
+    return Detail(_title(graph, party, "root" if party == root else "lit"), tuple(texts))
+
+
+def queue_detail(graph: LockGraph, queue: Queue, root: Party, diagnosis: Diagnosis, *, acts: bool) -> Detail:
+    """The detail of a folded queue in the tree of `root`."""
+    title = f"{queue.waiting:,} more wait for {queue.waits_for} behind {plain(graph.who(queue.blocker))}"
+    free = unblocking(graph, root, diagnosis)
+    texts = [
+        labelled("Why", plain(diagnosis.explanation)),
+        *_advice(graph, None, diagnosis, free, acts=acts),
+    ]
+    return Detail((Toned(title, "lit"),), tuple(texts))
+
+
+def _title(graph: LockGraph, party: Party, tone: Tone) -> Line:
+    """`test_import  tests/test_a.py::test_import · gw3 · pid 15611 · app@10.0.0.7 · test_app`"""
+    session, prepared = graph.sessions.get(party), graph.prepared.get(party)
+    if session is None:
+        parts = ["prepared transaction" if not party.pid else str(party)]
+        if prepared is not None:
+            parts += [plain(prepared.user or ""), plain(prepared.database or "")]
+        return Toned(plain(party.gid) or str(party), tone), Toned(_dotted(parts), "quiet")
+    label, identity = label_of(session), session.identity
+    whole = f"  {plain(identity.test)}" if identity and label.place and not label.is_cut else ""
+    whole = whole or (f"  {label.place}" if label.place else "")
+    where = "@".join(filter(None, (plain(session.user or ""), plain(session.client))))
+    parts = [label.worker, f"pid {party.pid}", where, plain(session.database or "")]
+    return Toned(label.name, tone), Toned(whole + _dotted(parts), "quiet")
+
+
+def _dotted(parts: list[str]) -> str:
+    return "".join(f" · {part}" for part in parts if part)
+
+
+def _advice(
+    graph: LockGraph, party: Party | None, diagnosis: Diagnosis, free: Unblocking | None, *, acts: bool
+) -> list[Labelled]:
+    """What to change in the tests, and what frees those that wait now."""
+    texts = []
+    if better := advice_afterwards(diagnosis.advice):
+        practice = (Toned(f"  {diagnosis.practice}", "quiet"),) if diagnosis.practice else ()
+        texts.append(Labelled("Fix", ((Toned(plain(better), "good"), *practice),), vital=True))
+    if graph.snapshot.is_past:
+        return texts
+    now: list[Toned] = []
+    if words := advice_now(diagnosis.advice):
+        now.append(Toned(plain(words)))
+    if free is not None:
+        now += _keys(graph, party, free, acts=acts, said=bool(now))
+    if now:
+        texts.append(Labelled("Now", (tuple(now),), vital=True))
+    return texts
+
+
+def _keys(graph: LockGraph, party: Party | None, free: Unblocking, *, acts: bool, said: bool) -> list[Toned]:
+    frees = f" and frees {plural(free.frees, 'session')}" if free.frees else ""
+    does = {"cancel": "cancels its statement", "terminate": "ends it", "roll_back": "rolls it back"}[free.how]
+    keys = []
+    if acts and party == free.party:
+        keys.append(f"{_KEYS[free.how]} {does}{frees}")
+    elif frees:
+        keys.append(f"That{frees.removeprefix(' and')}")
+    keys.append("y copies the SQL")
+    return [Toned(("  " if said else "") + " · ".join(keys), "notice")]

@@ -1,0 +1,68 @@
+"""Labels of sessions: the test's own name before its file, and whether the server has cut it. Pure."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from pgwatch_tests.identity import test_names
+from pgwatch_tests.locks.model import Session
+from pgwatch_tests.reports.locks.lock_tree import name_of
+from pgwatch_tests.text.plain_text import plain
+
+_MOST_BYTES = 63
+CUT = "cut by the server at 63 bytes; --tests FILE or the log gives the whole name"
+
+
+@dataclass(frozen=True, slots=True)
+class TestLabel:
+    """What a session is called. All text is plain, an ellipsis where it was cut."""
+
+    __test__ = False  # not a test class, whatever pytest thinks of its name
+
+    name: str
+    """The test's own name: its function, or its last title; what the session is called if that is no test."""
+    place: str = ""
+    """Its file, and what else encloses it."""
+    worker: str = ""
+    is_cut: bool = False
+
+    @property
+    def short_place(self) -> str:
+        """The place without the directories of its file."""
+        project, bracket, rest = self.place.partition("] ") if self.place[:1] == "[" else ("", "", self.place)
+        file, separator, groups = rest.partition(" > ")
+        return project + bracket + file.rpartition("/")[2] + separator + groups
+
+
+def label_of(session: Session) -> TestLabel:
+    """The label of a session."""
+    identity = session.identity
+    full = len(session.application_name.encode(errors="surrogateescape")) >= _MOST_BYTES
+    if identity is None:
+        name = name_of(session)
+        return TestLabel(f"{name}…", is_cut=True) if full else TestLabel(name)
+    worker = plain(identity.worker_label)
+    name, place = map(plain, test_names.split(identity.test))
+    if identity.test == f"#{identity.digest}":
+        return TestLabel(name, worker=worker, is_cut=True)
+    if identity.digest is not None and identity.test.startswith(".."):
+        mark = f" #{identity.digest}"
+        if place:
+            return TestLabel(name, f"…{place.removeprefix('..')}{mark}", worker, is_cut=True)
+        return TestLabel(f"…{name.removeprefix('..')}", mark.strip(), worker, is_cut=True)
+    if identity.digest is None and full and not session.known_test:
+        return TestLabel(f"{name}…", place, worker, is_cut=True)
+    return TestLabel(name, place, worker)
+
+
+def places_shown(labels: Iterable[TestLabel]) -> dict[TestLabel, str]:
+    """The place to show with each label: short, or whole where only that tells two of a name apart."""
+    alike: defaultdict[tuple[str, str], set[str]] = defaultdict(set)
+    unique = set(labels)
+    for one in unique:
+        alike[one.name, one.short_place].add(one.place)
+    return {
+        one: one.short_place if len(alike[one.name, one.short_place]) == 1 else one.place for one in unique
+    }

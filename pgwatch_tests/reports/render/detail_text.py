@@ -1,0 +1,118 @@
+"""A detail as lines of toned text: a title, then labelled texts, wrapped; what to do is never cut. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from pgwatch_tests.text.toned_text import Tone, Toned
+
+Line = tuple[Toned, ...]
+
+_LABEL = 6
+_MORE = "  ⏎ all"
+# A statement is for copying: it stays on one line.
+_KEPT = re.compile(r"\bSELECT pg_\w+\(|ROLLBACK PREPARED ")
+
+
+@dataclass(frozen=True, slots=True)
+class Labelled:
+    """A text with a label; a long one is wrapped. `vital` texts say what to do, and are never cut."""
+
+    label: str
+    lines: tuple[Line, ...]
+    vital: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Detail:
+    """What is known of a row."""
+
+    title: Line
+    texts: tuple[Labelled, ...]
+
+
+def labelled(label: str, text: str, tone: Tone = "", *, vital: bool = False) -> Labelled:
+    """A plain text of one tone with its label."""
+    return Labelled(label, ((Toned(text, tone),),), vital)
+
+
+def detail_lines(detail: Detail, width: int, height: int | None = None) -> list[Line]:
+    """The lines of a detail, at most `width` characters wide.
+
+    What comes before a vital text gives way, so that all vital ones are within the first `height` lines;
+    where there isn't even room for those, only the first line of the first one, and the key for the rest.
+    """
+    blocks = [(one, list(_wrapped(one, width))) for one in detail.texts]
+    titled = list(_wrap(detail.title, width))
+    everything = [*titled, *(line for _, lines in blocks for line in lines)]
+    vital = sum(len(lines) for one, lines in blocks if one.vital)
+    last_vital = max((number for number, (one, _) in enumerate(blocks) if one.vital), default=-1)
+    if height is None or last_vital < 0 or len(everything) <= height:
+        return everything
+    if vital > height:
+        first = next(lines for one, lines in blocks if one.vital)
+        return [_with_hint(first[0], width)]
+    room = height - vital
+    lines = titled[:1] if room else []
+    room -= len(lines)
+    for one, block in blocks[: last_vital + 1]:
+        if one.vital:
+            lines += block
+        elif room:
+            lines += block if len(block) <= room else [*block[: room - 1], _with_hint(block[room - 1], width)]
+            room -= min(room, len(block))
+    return [*lines, *(line for _, block in blocks[last_vital + 1 :] for line in block)]
+
+
+def joined(lines: Sequence[Line]) -> tuple[Toned, ...]:
+    """Lines as one text with line breaks."""
+    parts: list[Toned] = []
+    for number, line in enumerate(lines):
+        parts += [Toned("\n")] if number else []
+        parts += line
+    return tuple(parts)
+
+
+def _with_hint(line: Line, width: int) -> Line:
+    text = "".join(part.text for part in line).rstrip()
+    room = width - len(_MORE)
+    if len(text) > room - 1:
+        line = _slice(line, 0, room - 1)
+    return (*line, Toned("…"), Toned(_MORE, "notice"))
+
+
+def _wrapped(one: Labelled, width: int) -> Iterator[Line]:
+    label = one.label.ljust(_LABEL)
+    for line in one.lines:
+        for part in _wrap(line, max(10, width - _LABEL)):
+            yield (Toned(label, "quiet"), *part)
+            label = " " * _LABEL
+
+
+def _wrap(line: Line, width: int) -> Iterator[Line]:
+    """`line` in lines of at most `width` characters, broken at spaces where that can be."""
+    text = _KEPT.sub(lambda match: match[0].replace(" ", "\xa0"), "".join(part.text for part in line))
+    start = end = 0
+    for word in re.finditer(r"[^ ]+ *|^ +", text):
+        stop = word.start() + len(word[0].rstrip(" "))
+        if stop - start > width and end > start:
+            yield _slice(line, start, end)
+            start = word.start()
+        while stop - start > width:
+            yield _slice(line, start, start + width)
+            start += width
+        end = stop
+    yield _slice(line, start, max(end, start))
+
+
+def _slice(line: Line, start: int, end: int) -> Line:
+    found = []
+    at = 0
+    for part in line:
+        piece = part.text[max(0, start - at) : max(0, end - at)]
+        if piece:
+            found.append(Toned(piece, part.tone))
+        at += len(part.text)
+    return tuple(found)

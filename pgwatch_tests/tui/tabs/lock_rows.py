@@ -1,0 +1,203 @@
+"""Rows of the Locks tab: the folded tree as toned cells. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+from pgwatch_tests.locks.graph.lock_graph import LockGraph
+from pgwatch_tests.locks.model import Session
+from pgwatch_tests.reports.locks import wait_tones
+from pgwatch_tests.reports.locks.folded_tree import FoldedRow, Queue
+from pgwatch_tests.reports.locks.lock_tree import TreeRow
+from pgwatch_tests.reports.locks.test_labels import TestLabel, label_of, places_shown
+from pgwatch_tests.text import durations
+from pgwatch_tests.text.plain_text import one_line, plain, shortened_middle
+from pgwatch_tests.text.toned_text import Cell, Tone, Toned
+from pgwatch_tests.tui.widgets.column_widths import Column
+from pgwatch_tests.tui.widgets.live_table import LiveRow
+
+COLUMNS = (
+    Column("Test", least=20, enough=48, cut=shortened_middle),
+    Column("Worker", rank=1),
+    Column("pid", right=True),
+    Column("Does, or waits for", least=14, enough=30, cut=shortened_middle),
+    Column("For", right=True),
+    Column("Blocks", right=True),
+    Column("Database", rank=2, least=8, enough=20, cut=shortened_middle),
+    Column("User", rank=4, least=6, enough=14),
+    Column("Client", rank=5, least=8, enough=22),
+    Column("Query", rank=3, least=16, enough=30),
+)
+ROOT_MARK, LONG_MARK = "! ", "*"
+"""Marks that stand for colours where there are none: before a root blocker, after a long wait."""
+DEADLOCK_MARK = "D "
+
+_GUIDES = 6
+"""Guides of so many rows are drawn; of a deeper row, how many are above it."""
+_NAME_STEP, _LONGEST_NAME, _GAP = 4, 28, 2
+_ROOM_FOR_QUERY = 300
+_STATES = {"active": "runs a statement", "idle": "idle, no transaction open"}
+
+
+def live_rows(
+    graph: LockGraph, rows: Sequence[FoldedRow], *, selected: str | None = None, marks: bool = False
+) -> list[LiveRow]:
+    """The rows of the table. The guides from the row of the `selected` key to its root are lit.
+
+    With `marks`, what colours would tell is told by characters.
+    """
+    labels = {row.key: _label(graph, row.shown) for row in rows if isinstance(row.shown, TreeRow)}
+    places = places_shown(labels.values())
+    width = _name_width(rows, labels)
+    lit = _lit_guides(rows, selected)
+    found = []
+    for number, row in enumerate(rows):
+        guides = _guides(row, lit.get(number, frozenset()))
+        if isinstance(row.shown, Queue):
+            found.append(_queue_row(row.key, row.shown, guides, marks=marks))
+        else:
+            label = labels[row.key]
+            found.append(_party_row(graph, row, row.shown, label, places[label], guides, width, marks))
+    return found
+
+
+def _lit_guides(rows: Sequence[FoldedRow], selected: str | None) -> dict[int, frozenset[int]]:
+    """The guides of each row that lead from the selected row to its root: their places in the row."""
+    number = next((number for number, row in enumerate(rows) if row.key == selected), None)
+    if number is None:
+        return {}
+    chain = (*rows[number].above, number)
+    lit: dict[int, set[int]] = {}
+    for depth, (upper, lower) in enumerate(pairwise(chain)):
+        for between in range(upper + 1, lower + 1):
+            lit.setdefault(between, set()).add(depth)
+    return {between: frozenset(depths) for between, depths in lit.items()}
+
+
+def _guides(row: FoldedRow, lit: frozenset[int]) -> tuple[Toned, ...]:
+    first = max(0, len(row.guides) - _GUIDES) if len(row.guides) > _GUIDES else 0
+    parts = [Toned(f"⋯{len(row.guides)} ", "lit" if lit else "quiet")] if first else []
+    if first:
+        first = len(row.guides) - 1
+    parts += [
+        Toned(guide, "lit" if depth in lit else "quiet")
+        for depth, guide in enumerate(row.guides)
+        if depth >= first
+    ]
+    if row.fold == "closed":
+        parts.append(Toned("▸ ", "lit" if lit else "quiet"))
+    elif row.fold == "open" and (not row.guides or isinstance(row.shown, Queue)):
+        parts.append(Toned("▾ ", "lit" if lit else "quiet"))
+    return tuple(parts)
+
+
+def _length(parts: tuple[Toned, ...]) -> int:
+    return sum(len(part.text) for part in parts)
+
+
+def _name_width(rows: Sequence[FoldedRow], labels: dict[str, TestLabel]) -> int:
+    """The column in which files begin: after the longest name, in steps, so that it seldom moves."""
+    lengths = [
+        _length(_guides(row, frozenset())) + len(labels[row.key].name) for row in rows if row.key in labels
+    ]
+    longest = max((length for length in lengths if length <= _LONGEST_NAME), default=0)
+    return -(-longest // _NAME_STEP) * _NAME_STEP
+
+
+def _label(graph: LockGraph, row: TreeRow) -> TestLabel:
+    session = graph.sessions.get(row.party)
+    return TestLabel(row.test) if session is None else label_of(session)
+
+
+def _queue_row(key: str, queue: Queue, guides: tuple[Toned, ...], *, marks: bool) -> LiveRow:
+    name = f"{queue.waiting:,} more" if queue.waiting else f"{queue.again:,} again"
+    wait_for = " wait" if queue.waiting else ""
+    return LiveRow(
+        key,
+        (
+            (*guides, Toned(name + wait_for)),
+            "",
+            "",
+            queue.waits_for,
+            _wait(queue.longest_s, marks=marks),
+            f"{queue.behind_them:,}" if queue.behind_them else "",
+            "",
+            "",
+            "",
+            "",
+        ),
+    )
+
+
+def _party_row(
+    graph: LockGraph,
+    row: FoldedRow,
+    shown: TreeRow,
+    label: TestLabel,
+    place: str,
+    guides: tuple[Toned, ...],
+    width: int,
+    marks: bool,
+) -> LiveRow:
+    is_root = not row.guides
+    session = graph.sessions.get(shown.party)
+    mark = (Toned(DEADLOCK_MARK, "trouble"),) if row.is_deadlocked else ()
+    if marks and is_root:
+        mark = (Toned(ROOT_MARK, "root"), *mark)
+    tone: Tone = "quiet" if shown.again else "root" if is_root else "trouble" if row.is_deadlocked else ""
+    place = "(again)" if shown.again else place
+    test = (*guides, *mark, Toned(label.name, tone))
+    if place:
+        gap = max(0, width - _length(test)) + _GAP
+        test = (*test, Toned(" " * gap), Toned(place, "quiet"))
+    return LiveRow(
+        row.key,
+        (
+            test,
+            label.worker,
+            (Toned(str(shown.party.pid) if shown.party.pid else "–", "quiet"),),
+            _doing(session, shown),
+            _age(session, shown, marks=marks),
+            shown.blocks.replace(" directly", ""),
+            *_whereabouts(graph, session, shown),
+        ),
+        "quiet" if shown.again else "",
+    )
+
+
+def _doing(session: Session | None, shown: TreeRow) -> Cell:
+    if shown.waits_for:
+        return shown.waits_for
+    if session is None:
+        return "prepared transaction, no session"
+    if shown.state.startswith("idle in transaction"):
+        return (Toned(shown.state, wait_tones.of_idle_transaction(shown.age_s)),)
+    return _STATES.get(shown.state, shown.state)
+
+
+def _age(session: Session | None, shown: TreeRow, *, marks: bool) -> Cell:
+    if shown.waits_for:
+        return _wait(shown.wait_s, marks=marks)
+    age = durations.short(shown.age_s) or "?"
+    if session is None or shown.state.startswith("idle in transaction"):
+        return (Toned(age, wait_tones.of_idle_transaction(shown.age_s)),)
+    return age
+
+
+def _wait(wait_s: float | None, *, marks: bool) -> Cell:
+    tone = wait_tones.of_wait(wait_s)
+    mark = LONG_MARK if marks and tone == "trouble" else ""
+    return (Toned((durations.short(wait_s) or "?") + mark, tone),)
+
+
+def _whereabouts(graph: LockGraph, session: Session | None, shown: TreeRow) -> tuple[Cell, ...]:
+    """Database, user, client and query; the database only if it isn't the tested one."""
+    prepared = graph.prepared.get(shown.party)
+    user = session.user if session else prepared.user if prepared else ""
+    return (
+        (Toned(shown.database, "quiet"),),
+        (Toned(plain(user or ""), "quiet"),),
+        (Toned(plain(session.client if session else ""), "quiet"),),
+        one_line(session.query[:_ROOM_FOR_QUERY]) if session else "",
+    )

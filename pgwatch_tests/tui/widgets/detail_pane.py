@@ -1,0 +1,50 @@
+"""The detail pane: what is known of the selected row, and what to do, below a tab's table."""
+
+from __future__ import annotations
+
+from textual.app import ComposeResult
+from textual.containers import VerticalScroll
+from textual.widget import Widget
+
+from pgwatch_tests.reports.render.detail_text import Detail, detail_lines, joined
+from pgwatch_tests.tui.widgets.still_text import StillText
+
+_SHARE = 0.45
+"""How much of its tab it takes, at most, unless the table leaves more."""
+_BORDER, _SIDES = 1, 3
+
+
+class DetailPane(VerticalScroll):
+    """Shows a Detail; hidden without one. What is in its upper border is said by `border_title`."""
+
+    def __init__(self, *, id: str) -> None:
+        super().__init__(id=id, can_focus=False)
+        self._detail: Detail | None = None
+        self._rows = 0
+        self._drawn: tuple[object, ...] = ()
+
+    def compose(self) -> ComposeResult:
+        yield StillText(id=f"{self.id}-text")
+
+    def show(self, detail: Detail | None, rows: int) -> None:
+        """Shows `detail` below a table of so many rows."""
+        if detail is None or self._detail is None or detail.title != self._detail.title:
+            self.scroll_home(animate=False)
+        self._detail, self._rows = detail, rows
+        self.display = detail is not None
+        self.fit()
+
+    def fit(self) -> None:
+        """Draws the detail for the present room: of the tab that it is in."""
+        tab = self.parent
+        if self._detail is None or not isinstance(tab, Widget) or not tab.size.width:
+            return
+        height = tab.size.height
+        # The table has a head, too.
+        room = max(1, int(height * _SHARE) - _BORDER, height - self._rows - 1 - _BORDER)
+        drawn = self._detail, tab.size.width, room
+        if drawn != self._drawn:
+            self._drawn = drawn
+            lines = detail_lines(self._detail, tab.size.width - _SIDES, room)
+            self.styles.max_height = room + _BORDER
+            self.query_one(StillText).say(joined(lines))
