@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 from typing import ClassVar
 
@@ -16,6 +18,8 @@ from pgwatch_tests.locks.actions.action import Action, How, Outcome
 from pgwatch_tests.locks.graph.lock_graph import LockGraph
 from pgwatch_tests.locks.model import LockSnapshot
 from pgwatch_tests.locks.snapshot.poll_interval import PollPace
+from pgwatch_tests.text import durations
+from pgwatch_tests.text.times import clock
 from pgwatch_tests.tui.actions import ask_and_act, tell, tell_server_change
 from pgwatch_tests.tui.database_desk import DatabaseDesk, pick_database
 from pgwatch_tests.tui.latest_answers import LatestAnswers
@@ -64,6 +68,10 @@ class Dashboard(TabbedApp):
         Binding("minus", "change_interval(1)", "Slower", key_display="-", id="slower", show=False),
         Binding("5", "tab('sweeps-tab')", "Sweeps", id="sweeps", show=False),
         Binding("d", "databases", "Databases", id="databases", tooltip="Show, or count, one database"),
+        Binding("left_square_bracket", "go(-5)", "5 s back", key_display="[", id="back", show=False),
+        Binding("right_square_bracket", "go(5)", "5 s on", key_display="]", id="on", show=False),
+        Binding("left_curly_bracket", "go(-60)", "1 min back", key_display="{", id="far-back", show=False),
+        Binding("right_curly_bracket", "go(60)", "1 min on", key_display="}", id="far-on", show=False),
         Binding("x", "reset", "Restart count", id="reset", show=False),
         *HIDDEN_KEYS,
     ]
@@ -101,6 +109,7 @@ class Dashboard(TabbedApp):
         self._locks_pace = PollPace()
         self._leaks_poller = Poller(read_leaks, self._on_leaks, self._leaks_pause_s, clock)
         self._latest = LatestAnswers(clock())
+        self._loads_past = False
 
     @property
     def data(self) -> LatestAnswers:
@@ -132,7 +141,15 @@ class Dashboard(TabbedApp):
         if changed := self._latest.take_locks(outcome.value, now_s, paused=self._locks_poller.paused):
             tell_server_change(self, changed)
         # While something waits, polls are frequent: most change nothing but durations.
-        if self._latest.needs_redraw(now_s, self._refresh_s):
+        is_news = self._latest.needs_redraw(now_s, self._refresh_s)
+        if is_news:
+            self._latest.keep()
+        if self._latest.past is None and not self._loads_past:
+            self._loads_past = True
+            start_worker(self, self._load_past, "past")
+        if self._latest.viewed is not None:
+            self._show_viewed()
+        elif is_news:
             line.status = replace(
                 line.status, trouble="", snapshot=outcome.value, trend=self._latest.blocked_trend
             )
@@ -140,6 +157,12 @@ class Dashboard(TabbedApp):
         else:
             line.status = replace(line.status, trouble="")
         self._grow_older()
+
+    async def _load_past(self) -> None:
+        # Beside the loop, and after the first picture: nobody waits for it.
+        past = await asyncio.to_thread(import_module, "pgwatch_tests.tui.past")
+        self._latest.past = past.Past()
+        self._latest.keep()
 
     def _leaks_pause_s(self, _: LeakReport, took_s: float) -> float:
         # At most 5 % of the time is spent counting.
@@ -175,6 +198,52 @@ class Dashboard(TabbedApp):
         if not self._is_closing:
             line = self._status_line
             line.status = replace(line.status, facts=replace(line.status.facts, next_sweep=event.at))
+
+    # The past.
+
+    def action_go(self, seconds: float) -> None:
+        """Looks at the moment that many seconds earlier (below 0) or later, at the next one at least."""
+        latest, past = self._latest, self._latest.past
+        shown, newest = latest.snapshot, latest.newest
+        if past is None or shown is None or newest is None:
+            tell(self, "Nothing of the past is known yet.")
+            return
+        found = past.moved(shown.sampled_at, seconds)
+        if found is None and seconds < 0:
+            tell(self, "That is the first moment that this dashboard has kept.")
+            return
+        latest.view(None if found is None or found.sampled_at >= newest.sampled_at else found)
+        self._show_past_or_present()
+
+    def action_now(self) -> None:
+        """Looks at the present again."""
+        self._latest.view(None)
+        self._show_past_or_present()
+
+    def action_end_filter(self) -> None:
+        """Clears the filter; without one, looks at the present again."""
+        if self._latest.viewed is not None and not self._filter_line.of(self._active):
+            self.action_now()
+        else:
+            super().action_end_filter()
+
+    def _show_past_or_present(self) -> None:
+        line = self._status_line
+        line.status = replace(line.status, snapshot=self._latest.snapshot)
+        self._show_viewed()
+        self._latest.force_redraw()
+        self._show_tab()
+
+    def _show_viewed(self) -> None:
+        line = self._status_line
+        line.status = replace(line.status, viewed=self._viewed_in_words())
+
+    def _viewed_in_words(self) -> str:
+        viewed, newest = self._latest.viewed, self._latest.newest
+        if viewed is None or newest is None:
+            return ""
+        ago = durations.in_words((newest.sampled_at - viewed.sampled_at).total_seconds())
+        return f"Locks and sessions of {clock(viewed.sampled_at)}, {ago} ago. [ ] go on, escape is now."
 
     # Keys.
 
@@ -259,5 +328,8 @@ class Dashboard(TabbedApp):
     def action_act(self, how: How) -> None:
         """Asks whether to cancel the selected session's statement, or to end the session."""
         party = self._tab.selected
+        if self._latest.viewed is not None:
+            tell(self, "That is the past: escape goes back to now.", failed=True)
+            return
         if self._act is not None and party is not None and self._latest.snapshot is not None:
             ask_and_act(self, self._act, LockGraph(self._latest.snapshot), party, how, self.action_refresh)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
 from pgwatch_tests.leaks.model import LeakReport
 from pgwatch_tests.locks.contention.contention import Contention, ContentionMeter
@@ -13,6 +14,9 @@ from pgwatch_tests.tui.blocked_trend import BlockedTrend
 from pgwatch_tests.tui.leak_trend import LeakTrend
 from pgwatch_tests.tui.widgets.header_figures import Trend
 
+if TYPE_CHECKING:
+    from pgwatch_tests.tui.past import Past
+
 
 class LatestAnswers:
     """The data that the tabs show of a live server. Times are by a monotonic clock, in seconds."""
@@ -21,7 +25,11 @@ class LatestAnswers:
     contention_restarts = True
 
     def __init__(self, now_s: float) -> None:
-        self.snapshot: LockSnapshot | None = None
+        self._newest: LockSnapshot | None = None
+        self.viewed: LockSnapshot | None = None
+        """The moment of the last hour that is looked at; None: the newest."""
+        self.past: Past | None = None
+        """The last hour; None until what packs it is loaded."""
         self.leaks: LeakReport | None = None
         self.leaks_trouble = ""
         """Why the last count failed; empty while all is well."""
@@ -36,10 +44,12 @@ class LatestAnswers:
 
     def take_locks(self, snapshot: LockSnapshot, now_s: float, *, paused: bool) -> str:
         """Records a poll. Returns a warning if another server answered, else an empty string."""
-        changed = server_change(self.snapshot, snapshot)
-        self.snapshot, self._snapshot_at_s = snapshot, now_s
-        self._graph = LockGraph(snapshot)
-        self._troubles.add(self._graph)
+        changed = server_change(self._newest, snapshot)
+        self._newest, self._snapshot_at_s = snapshot, now_s
+        graph = LockGraph(snapshot)
+        self._troubles.add(graph)
+        if self.viewed is None:
+            self._graph = graph
         self._contention.add(snapshot)
         self._blocked_trend.add(snapshot.sampled_at, snapshot.blocked)
         if paused:
@@ -48,13 +58,33 @@ class LatestAnswers:
 
     @property
     def graph(self) -> LockGraph | None:
-        """The latest snapshot's lock graph; None before the first poll."""
+        """The lock graph of the shown snapshot; None before the first poll."""
         return self._graph
 
     @property
     def troubles(self) -> tuple[Trouble, ...]:
         """The troubles that are over, the last one first."""
         return self._troubles.over
+
+    @property
+    def snapshot(self) -> LockSnapshot | None:
+        """The snapshot to show: the newest one, or that of the moment that is looked at."""
+        return self.viewed or self._newest
+
+    @property
+    def newest(self) -> LockSnapshot | None:
+        """The last poll, whatever is looked at."""
+        return self._newest
+
+    def view(self, snapshot: LockSnapshot | None) -> None:
+        """Shows a moment of the past from now on; None: the newest."""
+        self.viewed = snapshot
+        self._graph = None if self.snapshot is None else LockGraph(self.snapshot)
+
+    def keep(self) -> None:
+        """Keeps the newest snapshot for going back in time."""
+        if self.past is not None and self._newest is not None:
+            self.past.add(self._newest)
 
     def interrupt(self) -> None:
         """Marks the time until the next poll as unobserved: a poll failed, or polling is paused."""
@@ -86,9 +116,9 @@ class LatestAnswers:
 
     def reset_contention(self, *, paused: bool) -> None:
         """Restarts the sums with the latest snapshot."""
-        if self.snapshot is not None:
+        if self._newest is not None:
             self._contention = ContentionMeter()
-            self._contention.add(self.snapshot)
+            self._contention.add(self._newest)
             if paused:
                 self._contention.interrupt()
 
@@ -98,9 +128,9 @@ class LatestAnswers:
 
     def needs_redraw(self, now_s: float, at_least_every_s: float) -> bool:
         """Whether the latest snapshot differs from the drawn one, or that is `at_least_every_s` old."""
-        if self.snapshot is None:
+        if self._newest is None:
             return False
-        seen = fingerprint(self.snapshot)
+        seen = fingerprint(self._newest)
         if seen == self._drawn and now_s - self._drawn_at_s < at_least_every_s:
             return False
         self._drawn, self._drawn_at_s = seen, now_s

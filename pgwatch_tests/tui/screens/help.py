@@ -21,6 +21,7 @@ _KEYS = (
     ("+ -", "poll more often, less often"),
     ("r", "poll now, and count leaks now"),
     ("d", "pick a database: show its sessions only, or count and sweep its leaks"),
+    ("[ ] { }", "back and forth in the last hour by 5 s, or by 1 min; escape is now"),
     ("e", "export the open tab to a JSON file"),
     ("ctrl+p", "commands, themes"),
     ("q", "quit"),

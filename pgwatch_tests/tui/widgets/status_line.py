@@ -34,6 +34,8 @@ class Status:
     """What else there is to say of a recording's moment, as plain text."""
     absence: str = "Connecting …"
     """What is shown without a snapshot."""
+    viewed: str = ""
+    """Which moment of the past is looked at, in words; empty for the present."""
     paused: bool = False
     resume_key: str = "p"
     """What resumes polling, in words."""
@@ -108,6 +110,8 @@ class StatusLine(Vertical):
         status = self.status
         if status.manner.is_recorded:
             text = plain(status.trouble) or status.note
+        elif status.viewed:
+            text = status.viewed
         elif status.trouble and status.snapshot is not None:
             text = f"Stale, data {status.age_s} s old: {plain(status.trouble)}"
         elif status.trouble:
