@@ -39,6 +39,14 @@ def update(connection, id):
         connection.execute("UPDATE seats SET taken = true WHERE id = %s", [id])
     except psycopg.errors.DeadlockDetected:
         connection.rollback()
+watching = (
+    "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'pgwatch-tests' "
+    "AND (query LIKE '%them wait%' OR query LIKE '%anybody wait%')"
+)
+with psycopg.connect(os.environ["PGWATCH_DSN"], autocommit=True) as other:
+    until = time.monotonic() + 60
+    while other.execute(watching).fetchone()[0] < int(sys.argv[2]) and time.monotonic() < until:
+        time.sleep(0.05)
 a.execute("UPDATE seats SET taken = true WHERE id = 1")
 waiter = threading.Thread(target=update, args=[b, 1])
 waiter.start()
@@ -56,7 +64,7 @@ with open("suite.xml", "w") as report:
         "<failure message='it failed'/></testcase></testsuite>"
     )
 """
-"""Test 1 waits for test 0; then both are in a deadlock."""
+"""Test 1 waits for test 0; then both are in a deadlock. It begins once so many sessions watch the server."""
 
 
 def _seats(owner: Connection[TupleRow]) -> None:
@@ -82,6 +90,7 @@ def test_waits_and_deadlocks_are_told_and_fail_a_run_that_passed(
         sys.executable,
         "suite.py",
         "2.5",
+        "2",  # recorder and hang guard
         options=[
             *("--fail-on", "blocked=1s,deadlock", "--store", "--hang", "1s", "--junit", "suite.xml"),
         ],
@@ -131,7 +140,7 @@ def test_a_job_that_is_killed_leaves_what_was_recorded(
     _seats(owner)
     (home / "suite.py").write_text(SUITE)
     running = subprocess.Popen(
-        arguments(sys.executable, "suite.py", "60"),
+        arguments(sys.executable, "suite.py", "60", "1"),
         cwd=home,
         env=environment({"PGWATCH_DSN": database.dsn}),
         start_new_session=True,
