@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
+from urllib.request import urlopen
 
 import pgwatch_tests
 from pgwatch_tests.postgres import queries
@@ -32,6 +34,31 @@ def repository() -> str:
     return str(place)
 
 
+def served_page() -> str:
+    """The page of `serve`, all of whose files are there. Raises AssertionError unless it ends with 0."""
+    process = subprocess.Popen(
+        [COMMAND, "serve", "--listen", "127.0.0.1:0"], stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    link = process.stdout.readline().strip()
+    try:
+        page = read(link)
+        for name in re.findall(r'(?:src|href)="([\w.]+)"', page):
+            for font in re.findall(r'url\("([\w.-]+)"\)', read(link + name)):
+                read(link + font)
+    finally:
+        process.terminate()
+        assert process.wait(60) == 0
+    return page
+
+
+def read(url: str) -> str:
+    """What is there. Raises HTTPError."""
+    with urlopen(url, timeout=60) as response:
+        content: bytes = response.read()
+    return content.decode("utf-8", "replace")
+
+
 def main() -> None:
     """Prints a line for each thing that works; ends with an AssertionError at the first that doesn't."""
     package = Path(pgwatch_tests.__file__).parent
@@ -51,6 +78,9 @@ def main() -> None:
     assert "+++ b/tests/pgwatch/pgwatch.ts" in kit, kit[:500]
     assert "@@WRITTEN@@" not in kit
     print("the kit's files come with it")
+
+    assert 'data-session-websocket-url="websocket"' in served_page()
+    print("the page of a dashboard in a browser comes with it, and what it loads")
 
     live = output_of("demo", "--once")
     assert "blocks " in live, live

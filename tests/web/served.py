@@ -122,6 +122,8 @@ class Wire:
         self._target = port
         self._ends: list[socket.socket] = []
         self._whole = True
+        self._flowing = threading.Event()
+        self._flowing.set()
         self._listening = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listening.getsockname()[1]
         threading.Thread(target=self._accept, daemon=True).start()
@@ -137,8 +139,17 @@ class Wire:
         """Connections lead to the other port again."""
         self._whole = True
 
+    def freeze(self) -> None:
+        """Nothing comes through, and nobody is told, until it is thawed."""
+        self._flowing.clear()
+
+    def thaw(self) -> None:
+        """All comes through again."""
+        self._flowing.set()
+
     def close(self) -> None:
         """Cuts it for good."""
+        self.thaw()
         self.cut()
         with suppress(OSError):
             self._listening.shutdown(socket.SHUT_RDWR)
@@ -162,10 +173,10 @@ class Wire:
             for one, other in ((near, far), (far, near)):
                 threading.Thread(target=self._carry, args=(one, other), daemon=True).start()
 
-    @staticmethod
-    def _carry(one: socket.socket, other: socket.socket) -> None:
+    def _carry(self, one: socket.socket, other: socket.socket) -> None:
         with suppress(OSError):
             while data := one.recv(1 << 16):
+                self._flowing.wait()
                 other.sendall(data)
         with suppress(OSError):
             other.shutdown(socket.SHUT_RDWR)

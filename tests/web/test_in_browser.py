@@ -116,6 +116,21 @@ def test_a_lost_connection_comes_back_to_the_same_dashboard(
         tab.shows("Doing", str(holder))
 
 
+def test_a_connection_that_falls_silent_is_lost(live: Served, tab: Tab) -> None:
+    with wire(live.port) as tunnel:
+        tab.open(live.link.replace(str(live.port), str(tunnel.port)))
+        tab.shows("Nothing is blocked")
+        tunnel.freeze()
+        for minutes in (1, 2):  # it asks, and then has had no answer for long
+            tab.browser.evaluate(f"Date.now = () => performance.now() + {minutes * 60_000}")
+            tab.browser.evaluate("window.dispatchEvent(new Event('online'))")
+        tab.says("The connection is lost.")
+        (before,) = live.dashboards()
+        tunnel.thaw()
+        tab.shows("Nothing is blocked")
+        assert live.dashboards() == [before]
+
+
 def test_a_server_that_is_started_again(database: Database, home: Path, tab: Tab) -> None:
     extra = {"PGWATCH_DSN": database.dsn, "PGWATCH_SERVE_TOKEN": TOKEN}
     with served(home, extra=extra) as first:

@@ -7,6 +7,7 @@
   const FIRST_RETRY_MS = 500;
   const LAST_RETRY_MS = 5000;
   const PING_EVERY_MS = 10000;
+  const ANSWERED_WITHIN_MS = 8000;
   const LEFT = 1000; // close codes
   const AWAY = 1001;
   const LOST = 4000;
@@ -89,6 +90,14 @@
       });
       this.wire = wire;
       this.unanswered = false;
+      clearTimeout(this.patience);
+      this.patience = setTimeout(() => this.giveUp(wire), ANSWERED_WITHIN_MS);
+    }
+
+    giveUp(wire) {
+      if (wire !== this.wire) return;
+      this.lose(LOST); // its own close may wait for an answer as well
+      wire.close(LOST);
     }
 
     take(data) {
@@ -97,6 +106,7 @@
         this.dispatchEvent(new MessageEvent("message", { data }));
         return;
       }
+      clearTimeout(this.patience);
       const [kind, value] = JSON.parse(data);
       if (kind === "session") this.begin(value);
       if (kind === "ended") this.end(value);
@@ -145,10 +155,11 @@
     }
 
     async tryAgain() {
+      this.retry = undefined;
       // A websocket doesn't tell why it is refused.
       let answer;
       try {
-        answer = await fetch("alive", { cache: "no-store" });
+        answer = await fetch("alive", { cache: "no-store", signal: AbortSignal.timeout(ANSWERED_WITHIN_MS) });
       } catch {
         this.retryLater();
         return;
@@ -164,7 +175,7 @@
     retryNow() {
       if (this.retry !== undefined) {
         clearTimeout(this.retry);
-        this.retry = setTimeout(() => this.tryAgain(), 0);
+        this.tryAgain();
       } else {
         this.ping();
       }
@@ -172,15 +183,13 @@
 
     ping() {
       if (this.wire?.readyState !== Wire.OPEN) return;
-      if (this.unanswered) {
-        // Its close would wait for an answer as well.
-        const wire = this.wire;
-        this.lose(0);
-        wire.close(LOST);
-        return;
+      if (!this.unanswered) {
+        this.unanswered = true;
+        this.askedAt = Date.now();
+        this.wire.send('["ping"]');
+      } else if (Date.now() - this.askedAt >= ANSWERED_WITHIN_MS) {
+        this.giveUp(this.wire);
       }
-      this.unanswered = true;
-      this.wire.send('["ping"]');
     }
   }
 
