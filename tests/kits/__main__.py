@@ -1,9 +1,10 @@
 """Runs kits that `init` writes into fresh repositories, on a live server: `python -m tests.kits [KIT …]`.
 
-Kits: vitest3, vitest4, vitest5 (which has Playwright, too), jest, libraries (Knex, TypeORM, Prisma), managers
-(Yarn, bun, Node 22), pytest, workflows, and shards: six of them on one server, one of which is killed. They
-need npm, Node 20 or newer, for Playwright a Chromium, and zizmor on the PATH. Ends with 1 if one of them
-doesn't do what it says. `--cost` measures, besides, what the helper costs a test.
+Kits: vitest3, vitest4, vitest5 (which has Playwright, too), playwright (several origins, hooks), jest,
+libraries (Knex, TypeORM, Prisma), managers (Yarn, bun, Node 22), pytest, workflows, and shards: six of them
+on one server, one of which is killed. They need npm, Node 20 or newer, for Playwright a Chromium, and zizmor
+on the PATH. Ends with 1 if one of them doesn't do what it says. `--cost` measures, besides, what the helper
+costs a test.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ KITS: Mapping[str, Callable[[Place, bool], None]] = {
     "vitest3": lambda place, cost: node_kit.run(place, "3.2", cost=cost),
     "vitest4": lambda place, cost: node_kit.run(place, "4.1", cost=cost),
     "vitest5": lambda place, cost: node_kit.run(place, "5", playwright=True, cost=cost),
+    "playwright": lambda place, cost: node_kit.run_playwright(place),
     "jest": lambda place, cost: libraries_kit.run_jest(place),
     "libraries": lambda place, cost: libraries_kit.run_libraries(place),
     "managers": lambda place, cost: managers_kit.run(place),

@@ -9,14 +9,14 @@ import re
 import secrets
 import shutil
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from pgwatch_tests.identity.application_name import compose, digest
 from pgwatch_tests.identity.lease_names import hashtext
 from pgwatch_tests.testing.http.header import SECRET_VARIABLE, sender
 from tests.kits.kit_server import free_port
-from tests.kits.repositories import Place, expect
+from tests.kits.repositories import SHOP, Place, expect
 from tests.kits.waiting_locks import PROGRAM
 
 _PACKAGES = {
@@ -27,7 +27,9 @@ _PACKAGES = {
     "postgres": "3",
     "typescript": "5",
 }
-_VITEST = ("npx", "vitest", "run", "--config", "vitest.pgwatch.config.ts")
+# Not by npx, which takes half a second to find it.
+_PROGRAMS = "node_modules/.bin"
+_VITEST = (f"{_PROGRAMS}/vitest", "run", "--config", "vitest.pgwatch.config.ts")
 _NAMES = 3_000
 _COST_LIMIT_MS = 1.5
 
@@ -41,7 +43,7 @@ def run(place: Place, vitest: str, *, playwright: bool = False, cost: bool = Fal
     parts = ["vitest", *(["playwright"] if playwright else [])]
     place.pgwatch("init", *parts)
     place.pgwatch("init", *parts, "--check")
-    place.run(["npx", "tsc", "-p", "."])
+    place.run([f"{_PROGRAMS}/tsc", "-p", "."])
     _check_names(place)
     _check_vitest(place, ("--minWorkers=3",) if vitest.startswith("3") else ())
     _check_killed(place)
@@ -62,10 +64,15 @@ def install(place: Place, vitest: str, *, playwright: bool) -> None:
     )
 
 
+def _compile_server(place: Place) -> None:
+    options = "--outDir dist --rootDir . --module nodenext --moduleResolution nodenext --target es2022"
+    files = ["server/server.ts", *options.split(), "--skipLibCheck", "--types", "node"]
+    place.run([f"{_PROGRAMS}/tsc", *files])
+
+
 def _check_names(place: Place) -> None:
     """The helper's names, hashes and lock numbers are Python's, which takes its headers of requests."""
-    options = "--outDir dist --rootDir . --module nodenext --moduleResolution nodenext --target es2022"
-    place.run(["npx", "tsc", "server/server.ts", *options.split(), "--skipLibCheck", "--types", "node"])
+    _compile_server(place)
     identities = list(_identities(_NAMES))
     os.environ[SECRET_VARIABLE] = secret = secrets.token_hex(16)
     variables = {SECRET_VARIABLE: secret}
@@ -160,13 +167,46 @@ def _listed(value: object) -> Iterable[object]:
     return value if isinstance(value, list) else ()
 
 
+def run_playwright(place: Place) -> None:
+    """Servers of two origins, and hooks: raises KitError at the first thing that isn't so."""
+    place.copy("server", "tsconfig.json", "playwright.config.ts")
+    shutil.copytree(SHOP / "origins", place.root / "e2e", dirs_exist_ok=True)
+    place.write("tests/.gitkeep", "")  # where the helper goes
+    install(place, "5", playwright=True)
+    place.pgwatch("init", "playwright")
+    place.run([f"{_PROGRAMS}/tsc", "-p", "."])
+    _compile_server(place)
+    file = "[chromium] third-party.spec.ts"
+    wanted = {
+        # Of its hooks, not of its first test.
+        file: "transaction",
+        f"{file} > a page tells its server alone which test it is for": "marker",
+        f"{file} > requests of a test tell its server alone": "marker",
+    }
+    _check_e2e(place, wanted)
+
+
 def _check_playwright(place: Place) -> None:
+    file = "[chromium] sign-up.spec.ts > a server under test >"
+    wanted = {
+        f"{file} has the name of the test whose page it serves": "marker",
+        f"{file} is told whose row without a mark it makes 1": "transaction",
+        f"{file} is told whose row without a mark it makes 2": "transaction",
+        f"{file} believes nobody without the secret of the run": "marker",
+    }
+    _check_e2e(place, wanted)
+    for report in ("junit.xml", "blob"):
+        expect((place.root / "test-results" / report).exists(), f"there is {report}")
+
+
+def _check_e2e(place: Place, wanted: Mapping[str, str]) -> None:
+    """Runs Playwright; the rows that are left are those of `wanted`, known in that way."""
     url = place.server.make_database(place.database)
     chromium = shutil.which("chromium") or shutil.which("google-chrome")
     expect(chromium is not None, "there is a Chromium")
     logs = place.root / "e2e-logs"
     output = place.run(
-        ["npx", "playwright", "test", "--config", "playwright.pgwatch.config.ts"],
+        [f"{_PROGRAMS}/playwright", "test", "--config", "playwright.pgwatch.config.ts"],
         variables={
             "CHROMIUM_PATH": str(chromium),
             "CI": "1",
@@ -174,22 +214,9 @@ def _check_playwright(place: Place) -> None:
             "PGWATCH_LOG_DIR": str(logs),
         },
     )
-    file, third = "[chromium] sign-up.spec.ts > a server under test >", "[chromium] third-party.spec.ts"
-    wanted = {
-        f"{file} has the name of the test whose page it serves": "marker",
-        f"{file} is told whose row without a mark it makes 1": "transaction",
-        f"{file} is told whose row without a mark it makes 2": "transaction",
-        f"{file} believes nobody without the secret of the run": "marker",
-        # Of its hooks, not of its first test.
-        third: "transaction",
-        f"{third} > a page tells its server alone which test it is for": "marker",
-        f"{third} > requests of a test tell its server alone": "marker",
-    }
     found = attribution(place.document("leaks", "--dsn", url, "--transactions", str(logs)))
     expect(found == wanted, "each row that the server made is put down to its test", found)
     expect(all(f"  {test}\n" in output for test in wanted), "the reporter tells them", output)
-    for report in ("junit.xml", "blob"):
-        expect((place.root / "test-results" / report).exists(), f"there is {report}")
 
 
 def _measure(place: Place) -> None:

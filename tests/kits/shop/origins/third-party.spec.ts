@@ -13,6 +13,8 @@ const pool = new pg.Pool({ connectionString: process.env.DATABASE_URL })
 const shown = async (): Promise<string> => (await pool.query('SHOW application_name')).rows[0].application_name
 const hooks = '[chromium] third-party.spec.ts'
 
+// In one worker, beside that of the other file.
+test.describe.configure({ mode: 'default' })
 test.beforeAll(async () => {
   server = createServer((request, response) => {
     asked.push({ url: request.url ?? '', header: request.headers[HEADER] as string | undefined })
