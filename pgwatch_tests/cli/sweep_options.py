@@ -41,7 +41,7 @@ format_option = formats.format_option(
 )
 
 
-# Which data is meant: `min_age_s`, `keep_unmarked`, `max_rows`, `run`, `test` and `kinds`.
+# Which data is meant: `min_age_s`, `keep_unmarked`, `max_rows`, `run`, `test`, `table` and `kinds`.
 what_options = options.all_of(
     click.option(
         "--min-age",
@@ -68,6 +68,11 @@ what_options = options.all_of(
         "--run", callback=_run, metavar="ID", help="Only rows of the run with this id, 8 hex digits."
     ),
     click.option("--test", metavar="NODEID", help="Only rows whose values carry the hash of this test's id."),
+    click.option(
+        "--table",
+        metavar="SCHEMA.TABLE",
+        help="Only marked rows of this table, and what depends on them, in whatever table.",
+    ),
     click.option(
         "--only",
         "kinds",

@@ -60,6 +60,16 @@ WAITING: frozenset[KeptReason] = frozenset(
 
 
 @dataclass(frozen=True, slots=True)
+class SweepPart:
+    """A part of what a sweep may remove: the marked rows of one table with all that depends on them, or one
+    schema, database, session or prepared transaction."""
+
+    kind: SweepKind
+    name: str
+    """`schema.table` for rows, else the name that its Orphan has."""
+
+
+@dataclass(frozen=True, slots=True)
 class SweepRequest:
     """A request: what a sweep removes. Durations are seconds."""
 
@@ -77,6 +87,8 @@ class SweepRequest:
     """Only rows of the run with this id (see `postgres.leases`)."""
     test: str | None = None
     """Only rows of the test with this id: those whose values carry its hash (`identity.value_tokens`)."""
+    part: SweepPart | None = None
+    """Only this part: a marked row of another table goes only if it depends on one of the part's."""
     is_own: bool = False
     """With `run`: the run itself asks. Neither its lease nor any age keeps rows, and others may sweep beside
     it."""
@@ -112,9 +124,14 @@ class SweepRequest:
     @property
     def sought(self) -> tuple[SweepKind, ...]:
         """Returns the `kinds` that are looked for: of a run or a test only rows, since nothing else tells."""
-        if self.run is None and self.test is None:
-            return self.kinds
-        return tuple(kind for kind in self.kinds if kind == "rows")
+        kinds = self.kinds
+        if self.run is not None or self.test is not None:
+            kinds = tuple(kind for kind in kinds if kind == "rows")
+        return kinds if self.part is None else tuple(kind for kind in kinds if kind == self.part.kind)
+
+    def asks_for(self, kind: SweepKind, name: str) -> bool:
+        """Whether the marked rows of a table (`schema.table`), or an orphan, are in the part asked for."""
+        return self.part is None or self.part == SweepPart(kind, name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,6 +278,8 @@ class SweepReport:
     """The runs that these may be of: all whose leases ended within `min_age_s`."""
     server: str = ""
     """The name of a fleet's server; empty where only one was asked."""
+    part: SweepPart | None = None
+    """The part that was asked for; None for all."""
 
     @property
     def causes(self) -> tuple[Cause, ...]:

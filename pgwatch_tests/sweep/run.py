@@ -130,6 +130,7 @@ class Sweep:
             any_rows=self._request.any_rows,
             left_by=rows.left_by,
             in_spite_of_age=rows.in_spite_of_age,
+            part=self._request.part,
             ended_runs=tuple(one.run for one in self._request.ended_leases if one.run is not None),
         )
 
@@ -179,14 +180,14 @@ class Sweep:
             ) from None
 
     def _rows(self, role: str) -> SweptRows:
-        if "rows" not in self._request.kinds:
+        if "rows" not in self._request.sought:
             return SweptRows()
         return RowSweep(self._session, self._settings, self._request, self._stopped.is_set, self._tell).run(
             role
         )
 
     def _orphans(self, *kinds: SweepKind) -> SweptOrphans:
-        asked = tuple(kind for kind in kinds if kind in self._request.kinds)
+        asked = tuple(kind for kind in kinds if kind in self._request.sought)
         if not asked:
             return SweptOrphans()
         self._session.limit(self._settings.count_timeout_s, self._settings.lock_timeout_s)

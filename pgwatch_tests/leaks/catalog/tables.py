@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from pgwatch_tests.leaks.markers.value_forms import Form
 from pgwatch_tests.leaks.model import Ignored, Skipped, UnreadColumn
+from pgwatch_tests.text.sql_names import shown
 
 PARTITIONED = "partitioned table"
 KINDS = {"r": "table", "p": PARTITIONED, "m": "materialized view"}
@@ -81,6 +82,11 @@ class Table:
             and (self.columns, self.forms) == (now.columns, now.forms)
             and self.definition.is_still(now.definition)
         )
+
+
+def full_name(table: Table) -> str:
+    """`schema.table`, as reports show it."""
+    return f"{shown(table.schema)}.{shown(table.name)}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from pgwatch_tests.sweep.model import (
     KeptReason,
     NotSwept,
     Orphan,
+    SweepPart,
     SweepPhase,
     SweepProgress,
     SweepReport,
@@ -262,6 +263,8 @@ def rules(report: SweepReport, where: str, shown: Callable[[str], str]) -> list[
     kinds = ", ".join(_KINDS[name][1] for name in report.kinds)
     age = f"at least {durations.in_words(report.min_age_s)} old" if report.min_age_s else "of any age"
     lines = [f"{'Looked' if report.dry_run else 'Swept'} in {where} for {kinds}, {age}"]
+    if report.part is not None:
+        lines.append(f"Nothing but {shown(part(report.part))}")
     if "rows" in report.kinds:
         new = "; and rows without a marker that came since" if report.any_rows else ""
         markers = ", ".join(map(shown, report.markers))
@@ -276,6 +279,13 @@ def phase(progress: SweepProgress, kinds: Collection[SweepKind]) -> str:
     if "rows" not in kinds or (progress.share_done >= 1 and progress.phase not in ("survey", "plan")):
         return "looking for schemas and the like"
     return _PHASES[progress.phase]
+
+
+def part(only: SweepPart) -> str:
+    """`rows of public.users and what depends on them`, `schema test_1717171717171_4711_x7f3`."""
+    if only.kind == "rows":
+        return f"rows of {only.name} and what depends on them"
+    return f"{kind(only.kind)} {only.name}"
 
 
 def rate(rows: int, rows_per_s: float | None) -> str:

@@ -54,6 +54,8 @@ def sweep_each(candidates: Iterable[Candidate], request: SweepRequest, stopped: 
     """
     swept: list[Orphan] = []
     for one in candidates:
+        if not request.asks_for(one.orphan.kind, one.orphan.name):
+            continue
         try:
             swept.append(_swept(one, request, stopped))
         except WorkCancelledError:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from psycopg.pq.abc import Escaping
 
 from pgwatch_tests.identity.value_tokens import RUN_ID, token
-from pgwatch_tests.leaks.catalog.tables import Table
+from pgwatch_tests.leaks.catalog.tables import Table, full_name
 from pgwatch_tests.leaks.statements.marked_rows import MarkedRowStatements
 from pgwatch_tests.leaks.statements.nested_strings import is_of
 from pgwatch_tests.sweep.model import SweepRequest
@@ -165,8 +165,11 @@ class RowFlags:
     def _is_asked_for(self, table: Table) -> bytes:
         """Whether a marked value has the token of the test, and that of the run, that are asked for.
 
-        Where a transaction is asked for, a row without a marker needn't.
+        Where a transaction is asked for, a row without a marker needn't. Rows of a table outside
+        of the part that is asked for aren't asked for.
         """
+        if not self.request.asks_for("rows", full_name(table)):
+            return b"false"
         wanted = [
             f"[_-]1[0-9]{{12}}[_-]{token(self.request.test)}(?![0-9A-Za-z])" if self.request.test else "",
             RUN_ID.replace("([0-9a-f]{8})", re.escape(self.request.run)) if self.request.run else "",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
@@ -15,7 +15,7 @@ from pgwatch_tests.leaks.catalog.discovery import discover
 from pgwatch_tests.leaks.catalog.foreign_code import strange_plans
 from pgwatch_tests.leaks.catalog.ignored_names import Ignores
 from pgwatch_tests.leaks.catalog.obstacles import Obstacles
-from pgwatch_tests.leaks.catalog.tables import KINDS, Table
+from pgwatch_tests.leaks.catalog.tables import KINDS, Table, full_name
 from pgwatch_tests.leaks.leftovers import matches
 from pgwatch_tests.leaks.markers.markers import markers
 from pgwatch_tests.leaks.model import Skipped
@@ -141,6 +141,7 @@ class Surveyor:
         if self._since is not None:
             self._since.look_again()
             tables = self._since.tables(tables, role, ignores, skipped)
+        skipped += self._unknown_part(tables, skipped)
         marked, more = self._reader.marked_tables(tables)
         skipped += more
         graph, marks = self._graph()
@@ -169,6 +170,15 @@ class Surveyor:
             since=self._findings(graph, tables, marked, seeds),
             counts_rows=server.counts_rows,
         )
+
+    def _unknown_part(self, tables: Iterable[Table], skipped: Iterable[Skipped]) -> Iterator[Skipped]:
+        """Says so where the only table that is asked for isn't one in which markers are looked for."""
+        part = self._request.part
+        if part is None or part.kind != "rows":
+            return
+        known = {full_name(table) for table in tables} | {f"{one.schema}.{one.table}" for one in skipped}
+        if part.name not in known:
+            yield Skipped("", part.name, "no such table with text that may be read", "name it SCHEMA.TABLE")
 
     def _findings(
         self, graph: ForeignKeyGraph, tables: Sequence[Table], marked: Sequence[Table], seeds: Seeds

@@ -192,6 +192,7 @@ def test_the_document_is_the_one_that_was_promised() -> None:
         "kinds": ["rows", "schemas", "databases", "prepared"],
         "markers": ["test email", "test id"],
         "min_age_s": 600.0,
+        "part": None,
         "in_spite_of_age": {"rows": 0, "runs": []},
         "planned": {
             "tables": [

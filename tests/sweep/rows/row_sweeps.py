@@ -10,7 +10,7 @@ from psycopg import Connection, sql
 from psycopg.rows import TupleRow
 
 from pgwatch_tests.settings.load import DEFAULT_MARKERS, Dsn, MarkerSetting, Settings
-from pgwatch_tests.sweep.model import KeptReason, SweepReport, SweepRequest
+from pgwatch_tests.sweep.model import KeptReason, SweepPart, SweepReport, SweepRequest
 from pgwatch_tests.sweep.run import Sweep
 
 OLD_MS = 1_717_171_717_171
@@ -27,18 +27,23 @@ def swept(
     markers: tuple[MarkerSetting, ...] = DEFAULT_MARKERS,
     count_timeout_s: float = 30.0,
     patience_s: float = 60.0,
+    part: SweepPart | None = None,
 ) -> SweepReport:
     """The report of a sweep of rows that went well."""
     settings = Settings(Dsn(dsn, "the test"), markers, count_timeout_s=count_timeout_s)
-    request = SweepRequest(("rows",), dry_run, min_age_s, run=run, test=test, patience_s=patience_s)
+    request = SweepRequest(
+        ("rows",), dry_run, min_age_s, run=run, test=test, patience_s=patience_s, part=part
+    )
     return Sweep(settings, request).run()
 
 
-def swept_thoroughly(dsn: str, run: str | None = None, test: str | None = None) -> SweepReport:
+def swept_thoroughly(
+    dsn: str, run: str | None = None, test: str | None = None, part: SweepPart | None = None
+) -> SweepReport:
     """The report of a sweep that did what a dry run had said, and left nothing for the next one to do."""
-    dry = swept(dsn, dry_run=True, run=run, test=test)
-    report = swept(dsn, run=run, test=test)
-    again = swept(dsn, run=run, test=test)
+    dry = swept(dsn, dry_run=True, run=run, test=test, part=part)
+    report = swept(dsn, run=run, test=test, part=part)
+    again = swept(dsn, run=run, test=test, part=part)
 
     assert not dry.deleted
     assert dry.planned == report.planned == report.deleted

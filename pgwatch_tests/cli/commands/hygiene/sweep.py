@@ -16,7 +16,7 @@ from pgwatch_tests.fleet.shards import Shard
 from pgwatch_tests.settings.jobs import SweepKind
 from pgwatch_tests.settings.load import Flags, Settings
 from pgwatch_tests.sweep.gate import verdict
-from pgwatch_tests.sweep.model import SweepReport, SweepRequest, SweepsOfDatabases
+from pgwatch_tests.sweep.model import SweepPart, SweepReport, SweepRequest, SweepsOfDatabases
 from pgwatch_tests.text.numbers import plural
 
 _MOST_WARNINGS = 3  # databases of which the same is said
@@ -66,6 +66,7 @@ def command(
     max_rows: int | None,
     run: str | None,
     test: str | None,
+    table: str | None,
     kinds: tuple[SweepKind, ...],
     markers: tuple[str, ...],
     inside: bool,
@@ -125,6 +126,7 @@ def command(
         max_rows=max_rows,
         run=run,
         test=test,
+        part=None if table is None else SweepPart("rows", table),
         clusters_at_once=batch,
         patience_s=patience_s,
         temp_index=temp_index,
@@ -136,7 +138,7 @@ def command(
         settle_s=settle_s,
     )
     if not request.sought:
-        raise click.UsageError("--run and --test choose among rows: they need rows in --only")
+        raise click.UsageError("--run, --test and --table choose among rows: they need rows in --only")
     options.check_output(output)
     fleet = fleet_options.chosen(settings, servers, databases, shard, dsn)
     if fleet is not None and yes:
