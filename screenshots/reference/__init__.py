@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
-from screenshots.reference import commands, diagnoses, documents, findings, settings
+from screenshots.reference import commands, diagnoses, documents, findings, limits, settings
 
 FOLDER = Path(__file__).parents[2] / "docs" / "reference"
 SECTIONS: Mapping[str, Callable[[], str]] = {
@@ -17,6 +17,8 @@ SECTIONS: Mapping[str, Callable[[], str]] = {
     "words": findings.words,
     "kept": findings.kept,
     "shard-findings": findings.of_shards,
+    "session-settings": limits.session_settings,
+    "session-limits": limits.session_limits,
     "diagnoses": diagnoses.text,
     "documents": documents.text,
 }
@@ -25,7 +27,7 @@ _SECTION = re.compile(r"(<!-- output: (?P<name>[\w-]+) -->\n).*?(<!-- end -->)",
 
 def pages() -> Iterator[tuple[Path, str]]:
     """Yields each page, with its sections made anew. Raises KeyError for an unknown section."""
-    for path in sorted(FOLDER.glob("*.md")):
+    for path in (*sorted(FOLDER.glob("*.md")), FOLDER.parent / "safety.md"):
         yield path, filled(path.read_text(encoding="utf-8"))
 
 

@@ -47,10 +47,11 @@ def _section(name: str, command: click.Command, context: click.Context) -> str:
     parts = [f"### {name}", f"`pgwatch-tests {name} {usage}`", *_described(command)]
     rows = [
         (f"`{record[0]}`", plain(record[1]))
-        for option in command.get_params(context)
+        for option in command.params
         if isinstance(option, click.Option) and (record := option.get_help_record(context))
     ]
-    parts += [table(("option", "meaning"), rows), f"Exit codes: {'; '.join(_exit_codes(name, command))}."]
+    parts += [table(("option", "meaning"), rows)] if rows else []
+    parts += [f"Exit codes: {'; '.join(_exit_codes(name, command))}."]
     return "\n\n".join(parts)
 
 

@@ -24,9 +24,7 @@ _MOST_WARNINGS = 3  # databases of which the same is said
 _OF_HISTORY = {"dsn", "history", "limit", "form", "output"}
 
 
-@click.command(
-    "sweep", epilog="Example: pgwatch-tests sweep, and once that looks right: pgwatch-tests sweep --yes"
-)
+@click.command("sweep", epilog="\b\nExamples:\n  pgwatch-tests sweep\n  pgwatch-tests sweep --yes")
 @options.dsn
 @click.option("--yes", is_flag=True, help="Do it. Without this, nothing is changed.")
 @sweep_options.what_options
