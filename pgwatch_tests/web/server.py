@@ -78,7 +78,7 @@ async def _serve(
     for number in _ENDING:
         loop.add_signal_handler(number, stop.set)
     sessions = Sessions(offer.program, offer.most_tabs, _KEPT_FOR_S, tell)
-    door = _Door(offer, sessions)
+    door = Door(offer, sessions)
     log = logging.Logger(__name__)
     log.addHandler(_OneLine(tell))
     server = web.Server(door.answer, access_log=None, logger=log)
@@ -95,7 +95,7 @@ async def _serve(
             loop.remove_signal_handler(number)
 
 
-class _Door:
+class Door:
     """Answers all requests: there is no other way in."""
 
     def __init__(self, offer: Offer, sessions: Sessions) -> None:
