@@ -41,8 +41,6 @@ _HEADERS = {
     "Cache-Control": "no-cache",
     "Server": "pgwatch-tests",
 }
-
-
 _KINDS = {".css": "text/css", ".js": "text/javascript", ".ttf": "font/ttf"}
 _ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _ENDS_WITHIN_S = 2.0
@@ -113,6 +111,10 @@ class Door:
             return _refusal(HTTPStatus.FORBIDDEN, "Open the link that pgwatch-tests serve printed.")
         if request.method not in ("GET", "HEAD"):
             return _refusal(HTTPStatus.METHOD_NOT_ALLOWED, "There is nothing to send here.")
+        if request.rel_url.raw_path == f"/{self._offer.token}":
+            # Whoever copies a link may miss its end; what the page loads is below it.
+            found = {**_HEADERS, "Location": f"/{self._offer.token}/"}
+            return web.Response(status=HTTPStatus.PERMANENT_REDIRECT, headers=found)
         if name == "":
             return web.Response(text=page(self._offer.title), content_type="text/html", headers=_HEADERS)
         if name == "alive":

@@ -64,7 +64,9 @@ class Session:
             self._closing = asyncio.create_task(before.close(WSCloseCode.POLICY_VIOLATION))
         await tab.say("session", {"id": self.id, "resumed": resumed})
         self._tab = tab
-        if resumed:
+        if self.over.done():  # just now
+            await self._say_goodbye(*self.over.result())
+        elif resumed:
             await self._redraw(size)
 
     def detach(self, tab: Tab) -> None:
@@ -141,12 +143,15 @@ class Session:
         self.end()
         assert self._end is not None
         code, error = await self._end
-        if self._tab is not None:
-            await self._tab.say("ended", {"code": code, "error": error})
-            await self._tab.close()
+        await self._say_goodbye(code, error)
         if self._abandoned is not None:
             self._abandoned.cancel()
         return code, error
+
+    async def _say_goodbye(self, code: int, error: str) -> None:
+        if (tab := self._tab) is not None:
+            await tab.say("ended", {"code": code, "error": error})
+            await tab.close()
 
     async def _take_message(self, message: dict[str, object]) -> None:
         if message.get("type") == "deliver_file_start":

@@ -116,6 +116,8 @@ def test_nobody_is_let_in_without_the_link(replayed: Served) -> None:
     # And with it, they are.
     assert replayed.connect().status == 101
     assert replayed.get("alive").status == 204
+    cut = replayed.get(f"/{token}")
+    assert (cut.status, cut.headers["Location"]) == (308, f"/{token}/")
     assert replayed.get("", Host=f"localhost:{replayed.port}").status == 200
 
 
