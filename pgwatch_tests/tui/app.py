@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from textual import on
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 
 from pgwatch_tests.leaks.model import LeakReport
 from pgwatch_tests.locks.actions.action import Action, How, Outcome
@@ -22,12 +22,21 @@ from pgwatch_tests.text import durations
 from pgwatch_tests.text.times import clock
 from pgwatch_tests.tui.actions import ask_and_act, tell, tell_server_change
 from pgwatch_tests.tui.database_desk import DatabaseDesk, pick_database
+from pgwatch_tests.tui.key_bindings import (
+    COPY_KEYS,
+    DETAIL_KEY,
+    FIRST_KEYS,
+    MOVING_KEYS,
+    SORT_KEY,
+    TAB_KEYS,
+    key_bindings,
+)
 from pgwatch_tests.tui.latest_answers import LatestAnswers
 from pgwatch_tests.tui.poller import Polled, Poller, PollFailed
 from pgwatch_tests.tui.screens.databases import DatabaseChoice
 from pgwatch_tests.tui.screens.detail import ReadHeld
 from pgwatch_tests.tui.screens.help import help_screen
-from pgwatch_tests.tui.tabbed_app import FIRST_KEYS, HIDDEN_KEYS, ROW_KEYS, SORT_KEY, TabbedApp
+from pgwatch_tests.tui.tabbed_app import TabbedApp
 from pgwatch_tests.tui.tabs.contention_tab import ContentionTab
 from pgwatch_tests.tui.tabs.leaks_tab import LeaksTab
 from pgwatch_tests.tui.tabs.locks_tab import LocksTab
@@ -55,25 +64,34 @@ class Dashboard(TabbedApp):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         *FIRST_KEYS,
-        Binding("space", "pause", "Pause", id="pause", tooltip="Pause or resume polling"),
-        *ROW_KEYS,
-        Binding("C", "act('cancel')", "Cancel", id="cancel", tooltip="Cancel the session's statement"),
-        Binding("K", "act('terminate')", "End", id="terminate", tooltip="End the session"),
+        *key_bindings(
+            ("C", "act('cancel')", "cancel", "Cancel", "Cancel the session's statement; asks first"),
+            (
+                *("K", "act('terminate')", "terminate", "End"),
+                "End the session, or roll back a prepared transaction; asks first",
+            ),
+        ),
+        DETAIL_KEY,
         SORT_KEY,
-        Binding("n", "next_root(1)", "Next root", id="next-root", show=False),
-        Binding("N", "next_root(-1)", "Previous root", id="previous-root", show=False),
-        Binding("D", "next_deadlock", "Next deadlock", id="next-deadlock", show=False),
-        Binding("r", "refresh", "Refresh", id="refresh"),
-        Binding("plus", "change_interval(-1)", "Faster", key_display="+", id="faster", show=False),
-        Binding("minus", "change_interval(1)", "Slower", key_display="-", id="slower", show=False),
-        Binding("5", "tab('sweeps-tab')", "Sweeps", id="sweeps", show=False),
-        Binding("d", "databases", "Databases", id="databases", tooltip="Show, or count, one database"),
-        Binding("left_square_bracket", "go(-5)", "5 s back", key_display="[", id="back", show=False),
-        Binding("right_square_bracket", "go(5)", "5 s on", key_display="]", id="on", show=False),
-        Binding("left_curly_bracket", "go(-60)", "1 min back", key_display="{", id="far-back", show=False),
-        Binding("right_curly_bracket", "go(60)", "1 min on", key_display="}", id="far-on", show=False),
-        Binding("x", "reset", "Restart count", id="reset", show=False),
-        *HIDDEN_KEYS,
+        *key_bindings(
+            ("n", "next_root(1)", "next-root", "Next root", "Go to the next root blocker"),
+            ("N", "next_root(-1)", "previous-root", "Previous root", "Go to the root before", "hidden"),
+            ("D", "next_deadlock", "next-deadlock", "Next deadlock", "Go to the next deadlock", "hidden"),
+            ("d", "databases", "databases", "Databases", "Show, or count and sweep, one database only"),
+            ("p", "pause", "pause", "Pause", "Pause or resume polling"),
+            ("r", "refresh", "refresh", "Refresh", "Poll, and count leaks, now"),
+            ("plus", "change_interval(-1)", "faster", "Faster", "Poll more often", "+"),
+            ("minus", "change_interval(1)", "slower", "Slower", "Poll less often", "-"),
+            ("left_square_bracket", "go(-5)", "back", "5 s back", "Go back in time by 5 s", "["),
+            ("right_square_bracket", "go(5)", "on", "5 s on", "Go on in time by 5 s", "]"),
+            ("left_curly_bracket", "go(-60)", "far-back", "1 min back", "Go back by 1 min", "{", "hidden"),
+            ("right_curly_bracket", "go(60)", "far-on", "1 min on", "Go on by 1 min", "}", "hidden"),
+            ("x", "reset", "reset", "Restart count", "Restart the sums of contention"),
+        ),
+        *COPY_KEYS,
+        *TAB_KEYS,
+        *key_bindings(("5", "tab('sweeps-tab')", "sweeps", "Sweeps", "What a sweep removes; jobs", "hidden")),
+        *MOVING_KEYS,
     ]
 
     def __init__(
@@ -181,6 +199,8 @@ class Dashboard(TabbedApp):
         self._show_leaks_in_status()
         if isinstance(self._tab, LeaksTab):
             self._show_tab()
+        else:
+            self._number_tabs()
 
     def _show_leaks_in_status(self) -> None:
         line = self._status_line
@@ -220,12 +240,10 @@ class Dashboard(TabbedApp):
         self._latest.view(None)
         self._show_past_or_present()
 
-    def action_end_filter(self) -> None:
-        """Clears the filter; without one, looks at the present again."""
-        if self._latest.viewed is not None and not self._filter_line.of(self._active):
+    def escape_further(self) -> None:
+        """Looks at the present again."""
+        if self._latest.viewed is not None:
             self.action_now()
-        else:
-            super().action_end_filter()
 
     def _show_past_or_present(self) -> None:
         line = self._status_line
@@ -256,8 +274,15 @@ class Dashboard(TabbedApp):
         self._locks_poller.toggle()
         self._leaks_poller.toggle()
         self._latest.interrupt()
-        line = self._status_line
-        line.status = replace(line.status, paused=self._locks_poller.paused)
+        self._show_paused()
+
+    def _show_paused(self) -> None:
+        line, key = self._status_line, self.key_of("pause")
+        line.status = replace(line.status, paused=self._locks_poller.paused, resume_key=key)
+
+    def tab_opened(self) -> None:
+        """Names another key to resume by: the open tab may have another use for the usual one."""
+        self._show_paused()
 
     def action_refresh(self) -> None:
         """Polls and counts leaks now."""
@@ -267,13 +292,16 @@ class Dashboard(TabbedApp):
 
     def action_change_interval(self, steps: int) -> None:
         """Polls less often (1) or more often (-1)."""
-        slower = [one for one in _INTERVALS_S if one > self._refresh_s]
-        faster = [one for one in _INTERVALS_S if one < self._refresh_s]
-        candidates = slower[:1] if steps > 0 else faster[-1:]
-        if candidates:
-            self._refresh_s = candidates[0]
+        next_s = self._next_interval_s(steps > 0)
+        if next_s is not None:
+            self._refresh_s = next_s
             self._show_pace()
             self._locks_poller.poll_now()
+
+    def _next_interval_s(self, slower: bool) -> float | None:
+        if slower:
+            return next((one for one in _INTERVALS_S if one > self._refresh_s), None)
+        return next((one for one in reversed(_INTERVALS_S) if one < self._refresh_s), None)
 
     def _show_pace(self) -> None:
         pace = f"{self._refresh_s:g} s"
@@ -317,13 +345,19 @@ class Dashboard(TabbedApp):
         self._latest.reset_contention(paused=self._locks_poller.paused)
         self._show_tab()
 
-    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Whether a key does anything now, and is in the footer."""
-        if (action == "act" and self._act is None) or (action == "databases" and self._databases is None):
-            return False
-        if action == "tab" and self._sweeps is None:
-            return parameters != (SweepsTab.pane_id(),)
-        return super().check_action(action, parameters)
+    def why_not(self, action: str, parameters: tuple[object, ...] = ()) -> str:
+        """Why an action does nothing now, as a sentence; empty if it would do something."""
+        if action == "act" and self._act is None:
+            return "This dashboard is read-only: no session is cancelled or ended."
+        if action == "act" and self._latest.viewed is not None:
+            return "That is the past: escape goes back to now."
+        if action == "databases" and self._databases is None:
+            return "This dashboard shows one database only."
+        if action == "tab" and self._sweeps is None and parameters == (SweepsTab.pane_id(),):
+            return "This dashboard has no sweeps."
+        if action == "change_interval" and self._next_interval_s(parameters == (1,)) is None:
+            return f"The server is polled every {self._refresh_s:g} s, which is as far as it goes."
+        return super().why_not(action, parameters)
 
     def action_act(self, how: How) -> None:
         """Asks whether to cancel the selected session's statement, or to end the session."""

@@ -7,8 +7,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from textual import on
+from textual.actions import parse
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
+from textual.binding import ActiveBinding, BindingsMap
+from textual.content import Content
 from textual.screen import Screen
 from textual.widgets import DataTable, Input, TabbedContent, TabPane, Tabs
 
@@ -17,7 +19,7 @@ from pgwatch_tests.text.plain_text import plain
 from pgwatch_tests.tui.actions import write_export
 from pgwatch_tests.tui.screens.detail import DetailScreen, ReadHeld
 from pgwatch_tests.tui.tabs.tab import TAB_ACTIONS, DashboardTab, TabData
-from pgwatch_tests.tui.typed_keys import AppInTypedOrder
+from pgwatch_tests.tui.toasts import AppWithToasts
 from pgwatch_tests.tui.widgets.filter_line import FilterLine
 from pgwatch_tests.tui.widgets.footer import StillFooter
 from pgwatch_tests.tui.widgets.status_line import StatusLine
@@ -25,31 +27,16 @@ from pgwatch_tests.tui.widgets.themes import DARK, THEMES, with_cursor
 
 _COPIED_SHOWN = 80
 
-FIRST_KEYS: tuple[BindingType, ...] = (
-    Binding("q", "quit", "Quit", id="quit", tooltip="Quit at once"),
-    Binding("ctrl+c", "quit", show=False, priority=True, id="interrupt"),
-    Binding("question_mark", "help", "Help", key_display="?", id="help"),
-)
-ROW_KEYS: tuple[BindingType, ...] = (
-    Binding("slash", "filter", "Filter", key_display="/", id="filter"),
-    Binding("enter", "detail", "Detail", id="detail", priority=False),
-)
-SORT_KEY = Binding("s", "sort", "Sort", id="sort")
-HIDDEN_KEYS: tuple[BindingType, ...] = (
-    Binding("y", "copy", "Copy SQL", id="copy", show=False),
-    Binding("e", "export", "Export", id="export", show=False),
-    Binding("1", "tab('locks-tab')", "Locks", id="locks", show=False),
-    Binding("2", "tab('sessions-tab')", "Sessions", id="sessions", show=False),
-    Binding("3", "tab('leaks-tab')", "Leaks", id="leaks", show=False),
-    Binding("4", "tab('contention-tab')", "Contention", id="contention", show=False),
-    Binding("j", "move(1)", show=False, id="down"),
-    Binding("k", "move(-1)", show=False, id="up"),
-    Binding("escape", "end_filter", show=False, id="end-filter"),
-)
-"""A footer has its keys in the order of an app's list, so each app lists all of them."""
+_REFUSAL_S = 4.0
 
 
-class TabbedApp(AppInTypedOrder):
+def parse_action(action: str) -> tuple[str, tuple[object, ...]]:
+    """The name of an action and its parameters: of `app.act('cancel')`, `act` and `('cancel',)`."""
+    _, name, parameters = parse(action)
+    return name, parameters
+
+
+class TabbedApp(AppWithToasts):
     """Tabs that show `data`, of which only the open one is drawn. Exports go to `export_to`.
 
     `read_held` reads all locks of one session, for its detail.
@@ -74,7 +61,8 @@ class TabbedApp(AppInTypedOrder):
         self._tabs = {tab.pane_id(): tab for tab in tabs}
         self._read_held = read_held
         self._export_to = export_to or Path.cwd()
-        self._offered: tuple[bool, ...] = ()
+        self._offered: tuple[str, ...] = ()
+        self._numbers: dict[str, str] = {}
         self._copied: tuple[list[tuple[str, str]], int] = ([], 0)
         """What `y` last copied: the row's things, and the number of that one."""
 
@@ -94,8 +82,8 @@ class TabbedApp(AppInTypedOrder):
     def compose(self) -> ComposeResult:
         yield from self.above()
         with TabbedContent(initial=next(iter(self._tabs))):
-            for pane_id, tab in self._tabs.items():
-                with TabPane(tab.TITLE, id=pane_id):
+            for number, (pane_id, tab) in enumerate(self._tabs.items(), 1):
+                with TabPane(f"{number} {tab.TITLE}", id=pane_id):
                     yield tab
         yield FilterLine()
         yield from self.below()
@@ -144,10 +132,20 @@ class TabbedApp(AppInTypedOrder):
         """Draws the open tab only; the others catch up when they are opened."""
         tab = self._tab
         tab.show(self.data, self._filter_line.of(self._active))
-        offered = tuple(tab.offers(action) for action in TAB_ACTIONS)
+        self._number_tabs()
+        offered = tuple(tab.why_not(action) for action in TAB_ACTIONS)
         if offered != self._offered:
             self._offered = offered
             self._base.refresh_bindings()
+
+    def _number_tabs(self) -> None:
+        """Shows in the tabs how much there is in each."""
+        tabs = self._base.query_one(TabbedContent)
+        for place, (pane_id, tab) in enumerate(self._tabs.items(), 1):
+            number = tab.number(self.data)
+            if number != self._numbers.get(pane_id, ""):
+                self._numbers[pane_id] = number
+                tabs.get_tab(pane_id).label = Content(f"{place} {tab.TITLE} {number}".rstrip())
 
     def _focus_table(self) -> None:
         # At once, for the next key; a later TabPane.Focused would open this tab again.
@@ -163,6 +161,10 @@ class TabbedApp(AppInTypedOrder):
             self._focus_table()
         self._show_tab()
         self.refresh_bindings()
+        self.tab_opened()
+
+    def tab_opened(self) -> None:
+        """Called once another tab is open."""
 
     # Keys.
 
@@ -172,6 +174,17 @@ class TabbedApp(AppInTypedOrder):
         self._focus_table()
         # At once: the next key may be for a row.
         self._show_tab()
+
+    def key_of(self, action: str) -> str:
+        """The key of an action as it is written: `p`.
+
+        Where the open tab has another use for it, the way over the list of all commands: `^p Pause`.
+        """
+        for one in self._base.active_bindings.values():
+            if one.binding.action == action and one.enabled:
+                return self.get_key_display(one.binding)
+        named = next(one for _, one in BindingsMap(self.BINDINGS) if one.action == action)
+        return f"^p {named.description}"
 
     def action_move(self, rows: int) -> None:
         """Moves the cursor."""
@@ -191,11 +204,38 @@ class TabbedApp(AppInTypedOrder):
         elif self.data.snapshot is not None:
             self.push_screen(DetailScreen(LockGraph(self.data.snapshot), party, self._read_held))
 
+    def why_not(self, action: str, _: tuple[object, ...] = ()) -> str:
+        """Why an action does nothing now, as a sentence; empty if it would do something."""
+        of_tab = action in TAB_ACTIONS or action in ("next_root", "next_deadlock")
+        return self._tab.why_not(action) if of_tab and self._tab.is_mounted else ""
+
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Whether a key does anything now, and is in the footer."""
-        if action in TAB_ACTIONS:
-            return not self._is_closing and self._tab.is_mounted and self._tab.offers(action)
+        """Whether a key does anything now; None: it doesn't, and `why_not` says why."""
+        if action in TAB_ACTIONS and self._is_closing:
+            return False
+        if self.screen_stack and not self._is_closing and self.why_not(action, parameters):
+            return None
         return super().check_action(action, parameters)
+
+    def refuse(self, key: str, bound: ActiveBinding | None) -> None:
+        """Says why a key does nothing."""
+        if bound is None:
+            reason = self.unbound(key)
+        elif isinstance(bound.node, TabbedApp | DashboardTab):
+            reason = bound.node.why_not(*parse_action(bound.binding.action))
+        elif bound.binding.action.startswith("app."):
+            reason = self.why_not(*parse_action(bound.binding.action))
+        else:
+            reason = ""
+        if reason:
+            self.notify(reason, severity="warning", timeout=_REFUSAL_S, markup=False)
+
+    def unbound(self, key: str) -> str:
+        """Why a key that isn't bound here does nothing: it may be of another tab. Empty for other keys."""
+        for place, tab in enumerate(self._tabs.values(), 1):
+            for binding in BindingsMap(tab.BINDINGS).key_to_bindings.get(key, ()):
+                return f"{self.get_key_display(binding)} is for {tab.TITLE} ({place}): {binding.tooltip}."
+        return ""
 
     @on(DataTable.RowSelected)
     def _open_clicked_row(self) -> None:
@@ -230,6 +270,8 @@ class TabbedApp(AppInTypedOrder):
         """Writes what the open tab shows to a JSON file."""
         if document := self._tab.document:
             write_export(self, self._export_to, *document)
+        else:
+            self.notify(f"There is nothing to export in {self._tab.TITLE} yet.", severity="warning")
 
     def deliver_screenshot(
         self, filename: str | None = None, path: str | None = None, time_format: str | None = None
@@ -252,11 +294,17 @@ class TabbedApp(AppInTypedOrder):
         self._filter_line.show(self._active)
         self._focus_table()
 
-    def action_end_filter(self) -> None:
-        """Clears the filter."""
-        self._filter_line.clear_filter(self._active)
-        self._focus_table()
-        self._show_tab()
+    def action_escape(self) -> None:
+        """Clears the filter; without one, dismisses the toasts; without any, goes back further."""
+        if self._filter_line.of(self._active) or self._filter_line.is_open_for(self._active):
+            self._filter_line.clear_filter(self._active)
+            self._focus_table()
+            self._show_tab()
+        elif not self.dismiss_toasts():
+            self.escape_further()
+
+    def escape_further(self) -> None:
+        """Called by an escape for which there is neither a filter nor a toast."""
 
     @on(Input.Changed, "#filter")
     def _apply_filter(self) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from textual import events
 from textual.app import App
+from textual.binding import ActiveBinding
 from textual.widgets import Input
 
 from pgwatch_tests.tui.screens.question import QuestionScreen
@@ -37,6 +38,11 @@ class AppInTypedOrder(App[int]):
         bound = screen.active_bindings.get(key.key)
         if bound is not None and bound.enabled:
             await self.run_action(bound.binding.action, bound.node)
+        elif not screen.is_modal:
+            self.refuse(key.key, bound)
+
+    def refuse(self, key: str, bound: ActiveBinding | None) -> None:
+        """Called for a key that does nothing now: `bound` is what it is bound to, if to anything."""
 
 
 def _type(entry: Input, text: str) -> None:

@@ -63,14 +63,14 @@ async def test_pause_and_go_on() -> None:
     app = source.dashboard(refresh_s=0.01)
     async with app.run_test(size=(80, 24)) as pilot:
         await settled(pilot)
-        await pilot.press("space")
+        await pilot.press("p")
         await settled(pilot)
         polls = source.polls
         await pilot.press("1", "1")
         await settled(pilot)
         assert source.polls == polls
         assert "Paused, data " in text_of(app, "#banner")
-        await pilot.press("space")
+        await pilot.press("p")
         await settled(pilot)
         assert source.polls > polls
         assert not app.query_one("#banner").display
@@ -81,7 +81,7 @@ async def test_a_poll_can_be_asked_for_while_paused() -> None:
     app = source.dashboard(refresh_s=0.01)
     async with app.run_test(size=(80, 24)) as pilot:
         await settled(pilot)
-        await pilot.press("space")
+        await pilot.press("p")
         await settled(pilot)
         polls = source.polls
         await pilot.press("r")

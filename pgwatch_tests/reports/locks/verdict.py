@@ -45,6 +45,8 @@ class Facts:
     """How many runs of `pgwatch-tests run` are under way."""
     run_pids: frozenset[int] = frozenset()
     """The sessions of these runs themselves, which aren't their suites'."""
+    is_recorded: bool = False
+    """Whether all is of a recording, whose leaks were counted at its end."""
     is_stale: bool = False
     """Whether the snapshot is the last one of a server that no longer answers."""
 
@@ -248,11 +250,11 @@ def _leaks(snapshot: LockSnapshot, facts: Facts) -> list[Clause]:
     if report is None:
         if facts.leaks_trouble:
             return [Clause(("leaked rows not counted",), "notice")]
-        return [] if snapshot.is_past else [Clause(("leaked rows not counted yet",), "quiet")]
+        return [] if facts.is_recorded else [Clause(("leaked rows not counted yet",), "quiet")]
     databases = {one.database for one in snapshot.clients if one.database}
     where = f" in {plain(report.database, 24)}" if len(databases | {report.database}) > 1 else ""
     latest = " (latest count failed)" if facts.leaks_trouble else ""
-    at_end = " at the end" if snapshot.is_past else ""
+    at_end = " at the end" if facts.is_recorded else " now" if snapshot.is_past else ""
     unread = len(report.skipped) + len(report.unchecked)
     found = []
     if report.total:

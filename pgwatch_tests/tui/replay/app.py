@@ -15,7 +15,7 @@ from typing import ClassVar, Protocol, TypeVar
 
 from textual import on
 from textual.app import ComposeResult, SystemCommand
-from textual.binding import Binding, BindingType
+from textual.binding import Binding, BindingsMap, BindingType
 from textual.screen import Screen
 from textual.widgets import Input
 
@@ -25,12 +25,21 @@ from pgwatch_tests.record.replay.playback import Playback
 from pgwatch_tests.record.replay.source import Picture, ReplaySource
 from pgwatch_tests.reports.locks.verdict import Facts
 from pgwatch_tests.text.plain_text import one_line, plain
+from pgwatch_tests.tui.key_bindings import (
+    COPY_KEYS,
+    DETAIL_KEY,
+    FIRST_KEYS,
+    MOVING_KEYS,
+    SORT_KEY,
+    TAB_KEYS,
+    key_bindings,
+)
 from pgwatch_tests.tui.replay.data import ReplayData, gap_words
 from pgwatch_tests.tui.replay.header import ReplayTitle, header
 from pgwatch_tests.tui.replay.jump_screen import JumpScreen
 from pgwatch_tests.tui.replay.time_line import LEGEND, TimeLine, TimeLineData, time_line_data
 from pgwatch_tests.tui.screens.help import replay_help_screen
-from pgwatch_tests.tui.tabbed_app import FIRST_KEYS, HIDDEN_KEYS, ROW_KEYS, SORT_KEY, TabbedApp
+from pgwatch_tests.tui.tabbed_app import TabbedApp
 from pgwatch_tests.tui.tabs.contention_tab import ContentionTab
 from pgwatch_tests.tui.tabs.leaks_tab import LeaksTab
 from pgwatch_tests.tui.tabs.locks_tab import LocksTab
@@ -83,30 +92,52 @@ class ReplayDashboard(TabbedApp):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         *FIRST_KEYS,
-        Binding("space", "play", "Play", id="play", tooltip="Play or pause"),
-        Binding("n", "next('wait', 1)", "Next wait", id="next-wait"),
-        Binding("d", "next('deadlock', 1)", "Deadlock", id="next-deadlock"),
-        Binding("t", "jump", "Go to", id="jump", tooltip="Go to a time, or to a test"),
-        *ROW_KEYS,
+        *key_bindings(
+            ("space", "play", "play", "Play", "Play or pause; at the end it plays from the beginning"),
+            ("n", "next('wait', 1)", "next-wait", "Next wait", "Go to the next wait"),
+            ("d", "next('deadlock', 1)", "next-deadlock", "Deadlock", "Go to the next deadlock"),
+            ("t", "jump", "jump", "Go to", "Go to a time, or to the first sight of a test"),
+        ),
+        DETAIL_KEY,
         SORT_KEY,
-        Binding("N", "next('wait', -1)", "Previous wait", id="previous-wait", show=False),
-        Binding("D", "next('deadlock', -1)", "Previous deadlock", id="previous-deadlock", show=False),
-        Binding("m", "next('mark', 1)", "Next mark", id="next-mark", show=False),
-        Binding("M", "next('mark', -1)", "Previous mark", id="previous-mark", show=False),
-        Binding("plus", "change_speed(1)", "Faster", key_display="+", id="faster", show=False),
-        Binding("minus", "change_speed(-1)", "Slower", key_display="-", id="slower", show=False),
-        Binding("full_stop", "step(1)", "Next sample", key_display=".", id="next-sample", show=False),
-        Binding("comma", "step(-1)", "Previous sample", key_display=",", id="previous-sample", show=False),
-        Binding("greater_than_sign", "seek(1)", "10 s on", key_display=">", id="further", show=False),
-        Binding("less_than_sign", "seek(-1)", "10 s back", key_display="<", id="back", show=False),
+        *key_bindings(
+            ("N", "next('wait', -1)", "previous-wait", "Previous wait", "Go to the previous wait"),
+            ("D", "next('deadlock', -1)", "previous-deadlock", "Previous deadlock", "Go to the one before"),
+            ("m", "next('mark', 1)", "next-mark", "Next mark", "Go to the next hang, signal, or end"),
+            ("M", "next('mark', -1)", "previous-mark", "Previous mark", "Go to the mark before"),
+            ("plus", "change_speed(1)", "faster", "Faster", "Play faster, up to ×60", "+"),
+            ("minus", "change_speed(-1)", "slower", "Slower", "Play slower, down to ×1", "-"),
+            ("full_stop", "step(1)", "next-sample", "Next sample", "Go to the next sample, as → does", "."),
+            ("comma", "step(-1)", "previous-sample", "Previous sample", "Go a sample back, as ← does", ","),
+            ("greater_than_sign", "seek(1)", "further", "10 s on", "Go 10 s on, as shift+→ does", ">"),
+            ("less_than_sign", "seek(-1)", "back", "10 s back", "Go 10 s back, as shift+← does", "<"),
+        ),
         # Ahead of the table's own keys for columns, which its rows have no use for.
         Binding("right", "step(1)", show=False, priority=True, id="right"),
         Binding("left", "step(-1)", show=False, priority=True, id="left"),
         Binding("shift+right", "seek(1)", show=False, priority=True, id="shift-right"),
         Binding("shift+left", "seek(-1)", show=False, priority=True, id="shift-left"),
-        Binding("home", "edge(-1)", "Start", show=False, priority=True, id="start"),
-        Binding("end", "edge(1)", "End", show=False, priority=True, id="end"),
-        *HIDDEN_KEYS,
+        Binding(
+            "home",
+            "edge(-1)",
+            "Start",
+            show=False,
+            priority=True,
+            id="start",
+            tooltip="Go to the beginning; ctrl+home: to the first row",
+        ),
+        Binding(
+            "end",
+            "edge(1)",
+            "End",
+            show=False,
+            priority=True,
+            id="end",
+            tooltip="Go to the end; ctrl+end: to the last row",
+        ),
+        *COPY_KEYS,
+        *TAB_KEYS,
+        *MOVING_KEYS,
     ]
 
     def __init__(
@@ -152,7 +183,9 @@ class ReplayDashboard(TabbedApp):
 
     def on_mount(self) -> None:
         line = self._status_line
-        line.status = replace(line.status, absence="", manner=Manner(is_recorded=True))
+        line.status = replace(
+            line.status, absence="", manner=Manner(is_recorded=True), facts=Facts(is_recorded=True)
+        )
         self._show_position()
         # Workers of the app, not of a screen: they go on under a dialog.
         start_worker(self, self._follow, "replay")
@@ -220,7 +253,7 @@ class ReplayDashboard(TabbedApp):
         if leaks is not None:
             self._data.leaks, self._data.leaks_trouble = leaks, ""
             line = self._status_line
-            line.status = replace(line.status, facts=Facts(leaks))
+            line.status = replace(line.status, facts=Facts(leaks, is_recorded=True))
         if isinstance(self._tab, LeaksTab):
             self._show_tab()
         if self._data.picture is not None:
@@ -338,6 +371,14 @@ class ReplayDashboard(TabbedApp):
         if action in _MOVES and isinstance(self.focused, Input):
             return False  # so that arrows move in what is typed
         return super().check_action(action, parameters)
+
+    def unbound(self, key: str) -> str:
+        """Why a key that isn't bound here does nothing: it may be one of the live dashboard."""
+        from pgwatch_tests.tui.app import Dashboard
+
+        for binding in BindingsMap(Dashboard.BINDINGS).key_to_bindings.get(key, ()):
+            return f"{self.get_key_display(binding)} ({binding.description}) is for a live server."
+        return super().unbound(key)
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
         """Yields the replay's keys besides Textual's own commands."""

@@ -64,6 +64,12 @@ class LeaksTab(DashboardTab):
     def on_resize(self) -> None:
         self._show_trend()
 
+    def number(self, data: TabData) -> str:
+        report = data.leaks
+        if report is None or (report.total == 0 and not report.skipped):
+            return ""
+        return at_least(report.total, not report.skipped)
+
     def take(self, data: TabData) -> None:
         self._report, self._trouble = data.leaks, data.leaks_trouble
         self._trend = data.leak_trend

@@ -92,6 +92,9 @@ class LocksTab(DashboardTab):
     def on_resize(self) -> None:
         self._tell_what_is_beyond()
 
+    def number(self, data: TabData) -> str:
+        return f"{data.snapshot.blocked:,}" if data.snapshot is not None and data.snapshot.blocked else ""
+
     def take(self, data: TabData) -> None:
         graph = data.graph
         if graph is not self._graph:

@@ -68,7 +68,10 @@ class SessionsTab(DashboardTab):
         return Party(int(key.partition("/")[0])) if key else None
 
     def offers(self, action: str) -> bool:
-        return self.table.current_key is not None and action in ("act", "copy", "detail", "sort")
+        if action == "copy":
+            party, sessions = self.selected, () if self._snapshot is None else self._snapshot.sessions
+            return party is not None and any(one.pid == party.pid and one.query for one in sessions)
+        return self.table.current_key is not None and action in ("act", "detail", "sort")
 
     @property
     def copyable(self) -> list[tuple[str, str]]:
@@ -94,6 +97,9 @@ class SessionsTab(DashboardTab):
             return None
         rows = session_rows(self._snapshot, self._order)
         return "sessions", session_json.document(self._snapshot, rows)
+
+    def number(self, data: TabData) -> str:
+        return "" if data.snapshot is None else f"{len(data.snapshot.clients):,}"
 
     def take(self, data: TabData) -> None:
         self._snapshot, self._absence = data.snapshot, data.absence

@@ -109,18 +109,10 @@ class SweepsTab(DashboardTab):
     # Keys.
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Whether a key does anything now, and is shown."""
-        idle = self._under_way is None
-        match action:
-            case "preview" | "min_age":
-                return idle
-            case "sweep":
-                return self._desk.acts and idle
-            case "end":
-                # While there is a filter, escape clears that.
-                return not idle and not self.row_filter
-            case "run_job" | "pause_job":
-                return self._desk.acts and self._state.section == "jobs" and bool(self._state.jobs)
+        """Whether a key does anything now; None: it doesn't, and `why_not` says why."""
+        if action == "end":
+            # While there is a filter, or nothing to stop, escape is the dashboard's.
+            return self._under_way is not None and not self.row_filter
         return super().check_action(action, parameters)
 
     @property
@@ -132,6 +124,17 @@ class SweepsTab(DashboardTab):
         """Forgets the last preview or sweep: it was of another database."""
         self._state.report, self._state.trouble = None, ""
         self.redraw()
+
+    def why_not(self, action: str, parameters: tuple[object, ...] = ()) -> str:
+        if action in ("preview", "min_age", "sweep") and self._under_way is not None:
+            return "A sweep or a preview is running: escape stops it."
+        if action in ("sweep", "run_job", "pause_job") and not self._desk.acts:
+            return "This dashboard is read-only: nothing is swept, and no job is changed."
+        if action in ("run_job", "pause_job") and not self._state.jobs:
+            return "No job is known."
+        if action in ("run_job", "pause_job") and self._state.section != "jobs":
+            return "No job is selected: s switches to the jobs."
+        return super().why_not(action, parameters)
 
     def action_next_section(self) -> None:
         """Switches to the next table."""

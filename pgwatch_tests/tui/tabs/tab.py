@@ -121,6 +121,37 @@ class DashboardTab(Vertical):
         """Whether one of TAB_ACTIONS would do anything now."""
         return False
 
+    def why_not(self, action: str, _: tuple[object, ...] = ()) -> str:
+        """Why one of TAB_ACTIONS, or an action of the tab's own keys, does nothing now; empty if it does.
+
+        A tab whose reasons are others says them before it asks here.
+        """
+        if action == "next_root" and type(self).next_root is DashboardTab.next_root:
+            return self.next_root(0)
+        if action == "next_deadlock" and type(self).next_deadlock is DashboardTab.next_deadlock:
+            return self.next_deadlock()
+        if action not in TAB_ACTIONS or self.offers(action):
+            return ""
+        if action == "reset":
+            return "There is nothing to restart: the sums are those of Contention (4)."
+        if action == "sort":
+            return f"There is nothing to sort or to group in {self.TITLE}."
+        if self.table.current_key is None:
+            return f"No row is selected: there is none in {self.TITLE}."
+        if action == "detail":
+            return "This row has no detail."
+        if self.selected is None:
+            return "The selected row is no session: those are in Locks (1) and Sessions (2)."
+        return "No query of this session is known." if action == "copy" else "Nothing can be done with it."
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Whether one of the tab's own keys does anything now; None: it doesn't, and `why_not` says why."""
+        return None if self.why_not(action, parameters) else super().check_action(action, parameters)
+
+    def number(self, data: TabData) -> str:
+        """How much there is in the tab, for its head; empty where that says nothing."""
+        return ""
+
     @property
     def selected(self) -> Party | None:
         """The session or prepared transaction under the cursor; None in tabs that show neither."""

@@ -56,7 +56,7 @@ class LiveTable(DataTable[Text]):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         # A binding, since a table's own message arrives after keys typed in the same burst.
-        Binding("enter", "app.detail", show=False),
+        Binding("enter", "app.detail", "Detail", id="detail", tooltip="Show the selected row in full"),
         Binding("home", "scroll_top", show=False),
         Binding("end", "scroll_bottom", show=False),
     ]

@@ -97,7 +97,12 @@ UNSURE = [
     ("hidden", snapshot((), (session(7, hidden=True),)), NO_LEAKS, "1 session hidden"),
     ("stale", snapshot(), replace(NO_LEAKS, is_stale=True), "Nothing is blocked"),
     ("leaked", snapshot(), Facts(report(USERS)), "13 rows leaked · nothing is blocked"),
-    ("a recording without a check", replace(snapshot(), is_past=True), Facts(), "Nothing is blocked"),
+    (
+        "a recording without a check",
+        replace(snapshot(), is_past=True),
+        Facts(is_recorded=True),
+        "Nothing is blocked",
+    ),
 ]
 
 

@@ -119,12 +119,15 @@ async def test_the_longest_wait_with_what_it_is_a_recording_of(file: Path, size:
         assert max(map(len, drawn)) <= size[0]
         assert "Sweeps" not in screen_text(app)
         offered = {key for key, one in app.screen.active_bindings.items() if one.binding.show and one.enabled}
-        assert offered == {"q", "question_mark", "space", "n", "d", "t", "slash"}
+        steps = {"full_stop", "comma", "greater_than_sign", "less_than_sign", "plus", "minus"}
+        moves = {"space", "t", *"nNdDmM"}
+        assert offered == {"q", "question_mark", "slash", "enter", "y", "e", *steps, *moves}
         help_ = await press(pilot, "question_mark", then="next wait, previous wait")
         assert "play or pause" in help_
         await pilot.press("C", "K", "r", "x", "5", "escape", "C", "K", "r", "x", "5")
         await settled(pilot)
         assert screen_text(app).splitlines() == drawn
+        assert "x (Restart count) is for a live server." in [one.message for one in app._notifications]
         app.theme = "textual-dark" if size[0] == 80 else "textual-light"
         await settled(pilot)
         assert not faint(app)

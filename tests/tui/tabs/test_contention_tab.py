@@ -108,11 +108,11 @@ async def test_what_was_not_watched_is_said(how: str) -> None:
             await pilot.press("r")
             await settled(pilot)
         else:
-            await pilot.press("space")
+            await pilot.press("p")
             if how == "a pause, then x":
                 await pilot.press("x")
         source.locks = snapshot(after_s=30)
-        await pilot.press("r" if how == "a lost server" else "space")
+        await pilot.press("r" if how == "a lost server" else "p")
         await settled(pilot)
         assert "Not watched for 30 s of that." in screen_text(app)
 
