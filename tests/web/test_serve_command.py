@@ -249,12 +249,16 @@ async def test_passwords_are_seen_nowhere(database: Database, home: Path) -> Non
         assert SECRET not in json.dumps(seen)
 
 
-async def test_a_connection_string_given_as_an_option_goes_on_in_the_environment(
-    database: Database, home: Path
-) -> None:
-    with served(home, "-d", database.dsn, extra={"PGWATCH_DSN": "postgresql://127.0.0.1:1/x"}) as running:
+async def test_what_a_dashboard_is_told(database: Database, home: Path) -> None:
+    (home / "tests.txt").write_text("t.py::test_one\n")
+    told = ("-d", database.dsn, "--refresh", "2", "--tests", "tests.txt")
+    with served(home, *told, extra={"PGWATCH_DSN": "postgresql://127.0.0.1:1/x"}) as running:
         async with aiohttp.ClientSession() as session:
             await connected(running, session)
             (dashboard,) = running.dashboards()
-            assert database.dsn not in dashboard.cmdline()
+            # A connection string is no argument: all accounts could read it.
+            arguments = dashboard.cmdline()
+            assert arguments[arguments.index("dashboard") :] == [
+                *("dashboard", "--read-only", "--refresh=2.0", "--tests=tests.txt")
+            ]
             assert dashboard.environ()["PGWATCH_DSN"] == database.dsn
