@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from screenshots import lint_rules, query_list, races, readme, reference, replay, report_page
+from screenshots import lint_rules, query_list, races, readme, reference, replay, report_page, shown_reports
 from screenshots.pictures import FOLDER, draw
 from screenshots.recording import LARGE_SWEEP, RECORDING, load, save
 from screenshots.reference import diagnoses
@@ -60,6 +60,8 @@ def main() -> None:
             (FOLDER / name).write_bytes(drawn)
     for page in readme.PAGES:
         text = readme.filled(page.read_text(encoding="utf-8"), recording, large, found)
+        page.write_text(text, encoding="utf-8")
+    for page, text in shown_reports.pages():
         page.write_text(text, encoding="utf-8")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 
 from pgwatch_tests.reports.leaks import leak_table
@@ -42,4 +43,9 @@ def filled(text: str, recording: Recording, large: Recording, found: Exploration
             "replay": "$ pytest tests/test_booking.py::test_a_slot_is_booked_once "
             f"--pgwatch-replay {found.bad[0].id}",
         }
+    return with_outputs(text, outputs)
+
+
+def with_outputs(text: str, outputs: Mapping[str, str]) -> str:
+    """`text` with these outputs in its blocks, by name. Raises KeyError for an unknown block."""
     return _BLOCK.sub(lambda match: match[1] + outputs[match["name"]].rstrip("\n") + "\n" + match[3], text)

@@ -19,8 +19,8 @@ from tests.locks.scenarios import CATALOGUE
 from tests.locks.scenarios.stage import staged
 from tests.locks.scenarios.truth import Scenario
 from tests.servers.server_places import server_directory
-from tests.servers.sessions import unique_name
 
+_DATABASE = "app_test"
 EXAMPLES = Path(__file__).parents[1] / "diagnoses.json"
 
 
@@ -69,10 +69,11 @@ def record() -> None:
     EXAMPLES.write_text(_converter().dumps(order, indent=1) + "\n", encoding="utf-8")
 
 
-def _weight(example: Example) -> tuple[int, int]:
-    """The example to take is the one in which most can be seen; of these, that with the smallest tree."""
-    hidden = sum(session.hidden for session in example.snapshot.sessions)
-    return hidden, len(example.snapshot.shown_edges)
+def _weight(example: Example) -> tuple[int, int, int]:
+    """The example to take is the one in which most can be seen; of these, the smallest and most usual one."""
+    snapshot = example.snapshot
+    hidden = sum(session.hidden for session in snapshot.sessions)
+    return hidden, len(snapshot.shown_edges), len(snapshot.prepared)
 
 
 def _rank(example: Example) -> tuple[int, str]:
@@ -86,7 +87,7 @@ def _played(scenario: Scenario) -> Iterator[tuple[str, LockSnapshot]]:
     settings = {"wal_level": "logical", "autovacuum": "off", **scenario.settings}
     with (
         EmbeddedServer(find_programs(), server_directory(), settings) as server,
-        staged(server, unique_name()) as cast,
+        staged(server, _DATABASE) as cast,
     ):
         scenario.play(cast)
         # Some things are only said to a role that sees little.

@@ -46,8 +46,8 @@ def table() -> str:
         default = _shown(defaults[one.name], one.name)
         kind = _TYPES[one.parse.__qualname__.partition(".")[0]]
         sources = [f"`{name}`" for name in ([one.flag] if one.flag else []) + variables]
-        rows.append((f"`{one.key}`", kind, default, ", ".join(sources), meanings[one.name]))
-    return markdown(("key", "type", "default", "flag and variables", "meaning"), rows)
+        rows.append((f"`{one.key}`", meanings[one.name], kind, default, ", ".join(sources)))
+    return markdown(("key", "meaning", "type", "default", "flag and variables"), rows)
 
 
 def job_table() -> str:
@@ -60,14 +60,14 @@ def job_table() -> str:
     rows = [
         (
             f"`{one.key}`",
+            meanings[one.name],
             _TYPES[one.parse.__name__],
             _shown(defaults[one.name], one.name),
             ", ".join(actions[one.key]),
-            meanings[one.name],
         )
         for one in jobs._FIELDS
     ]
-    return markdown(("key", "type", "default", "for the actions", "meaning"), rows)
+    return markdown(("key", "meaning", "type", "default", "for the actions"), rows)
 
 
 def _defaults(of: type) -> Mapping[str, object]:
@@ -91,6 +91,13 @@ def _documented(of: type) -> Mapping[str, str]:
     return found
 
 
+def _listed(value: object) -> str:
+    if isinstance(value, MarkerSetting):
+        # The regular expression is one word that no column holds.
+        return f"the regular expression of a {value.name}" if value.regex else f"`{value.pattern}`"
+    return f"`{value}`"
+
+
 def _shown(value: object, name: str) -> str:
     if value is None or value == ():
         return ""
@@ -99,6 +106,5 @@ def _shown(value: object, name: str) -> str:
     if isinstance(value, float):
         return durations.in_words(value) if name.endswith("_s") else f"{value:g}"
     if isinstance(value, tuple):
-        patterns = (one.pattern if isinstance(one, MarkerSetting) else str(one) for one in value)
-        return ", ".join(f"`{one}`" for one in patterns)
+        return ", ".join(map(_listed, value))
     return f"`{value}`" if isinstance(value, str | int) else plain(Path(str(value)).name)

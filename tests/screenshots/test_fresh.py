@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from pgwatch_tests.locks.diagnosis import rules
-from screenshots import lint_rules, query_list, races, readme, reference, report_page
+from screenshots import lint_rules, query_list, races, readme, reference, report_page, shown_reports
 from screenshots.recording import LARGE_SWEEP, RECORDING, load
 from screenshots.reference import diagnoses
 
@@ -51,6 +51,13 @@ def test_the_reference_is_fresh() -> None:
     pages = list(reference.pages())
     assert len(pages) == 6
     for path, text in pages:
+        assert path.read_text(encoding="utf-8") == text, f"{path.name} {HOW}"
+
+
+@pytest.mark.usefixtures("_elsewhere")
+def test_reports_that_pages_show_are_fresh() -> None:
+    for path, text in shown_reports.pages():
+        assert "<!-- output: " in text
         assert path.read_text(encoding="utf-8") == text, f"{path.name} {HOW}"
 
 
