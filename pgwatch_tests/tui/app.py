@@ -35,7 +35,6 @@ from pgwatch_tests.tui.latest_answers import LatestAnswers
 from pgwatch_tests.tui.poller import Polled, Poller, PollFailed
 from pgwatch_tests.tui.screens.databases import DatabaseChoice
 from pgwatch_tests.tui.screens.detail import ReadHeld
-from pgwatch_tests.tui.screens.help import help_screen
 from pgwatch_tests.tui.tabbed_app import TabbedApp
 from pgwatch_tests.tui.tabs.contention_tab import ContentionTab
 from pgwatch_tests.tui.tabs.leaks_tab import LeaksTab
@@ -265,10 +264,6 @@ class Dashboard(TabbedApp):
 
     # Keys.
 
-    def action_help(self) -> None:
-        """Shows the keys."""
-        self.push_screen(help_screen(acting=self._act is not None, sweeps=self._sweeps is not None))
-
     def action_pause(self) -> None:
         """Pauses or resumes polling."""
         self._locks_poller.toggle()
@@ -345,16 +340,22 @@ class Dashboard(TabbedApp):
         self._latest.reset_contention(paused=self._locks_poller.paused)
         self._show_tab()
 
-    def why_not(self, action: str, parameters: tuple[object, ...] = ()) -> str:
-        """Why an action does nothing now, as a sentence; empty if it would do something."""
+    def never(self, action: str, parameters: tuple[object, ...]) -> str:
+        """Why this dashboard never does an action, whatever it shows; empty if it can."""
         if action == "act" and self._act is None:
             return "This dashboard is read-only: no session is cancelled or ended."
-        if action == "act" and self._latest.viewed is not None:
-            return "That is the past: escape goes back to now."
         if action == "databases" and self._databases is None:
             return "This dashboard shows one database only."
         if action == "tab" and self._sweeps is None and parameters == (SweepsTab.pane_id(),):
             return "This dashboard has no sweeps."
+        return ""
+
+    def why_not(self, action: str, parameters: tuple[object, ...] = ()) -> str:
+        """Why an action does nothing now, as a sentence; empty if it would do something."""
+        if never := self.never(action, parameters):
+            return never
+        if action == "act" and self._latest.viewed is not None:
+            return "That is the past: escape goes back to now."
         if action == "change_interval" and self._next_interval_s(parameters == (1,)) is None:
             return f"The server is polled every {self._refresh_s:g} s, which is as far as it goes."
         return super().why_not(action, parameters)

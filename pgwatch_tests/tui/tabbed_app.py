@@ -3,25 +3,33 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from typing import ClassVar
 
 from textual import on
 from textual.actions import parse
 from textual.app import ComposeResult
 from textual.binding import ActiveBinding, BindingsMap
+from textual.command import Provider
 from textual.content import Content
+from textual.dom import DOMNode
 from textual.screen import Screen
 from textual.widgets import DataTable, Input, TabbedContent, TabPane, Tabs
 
 from pgwatch_tests.locks.graph.lock_graph import LockGraph
 from pgwatch_tests.text.plain_text import plain
 from pgwatch_tests.tui.actions import write_export
+from pgwatch_tests.tui.commands import Command, KeyCommands, told_bindings
 from pgwatch_tests.tui.screens.detail import DetailScreen, ReadHeld
+from pgwatch_tests.tui.screens.help import HelpScreen
 from pgwatch_tests.tui.tabs.tab import TAB_ACTIONS, DashboardTab, TabData
 from pgwatch_tests.tui.toasts import AppWithToasts
 from pgwatch_tests.tui.widgets.filter_line import FilterLine
 from pgwatch_tests.tui.widgets.footer import StillFooter
+from pgwatch_tests.tui.widgets.live_table import LiveTable
 from pgwatch_tests.tui.widgets.status_line import StatusLine
 from pgwatch_tests.tui.widgets.themes import DARK, THEMES, with_cursor
 
@@ -45,6 +53,7 @@ class TabbedApp(AppWithToasts):
     # Absolute: Textual takes a relative path for one beside the module of the subclass.
     CSS_PATH = Path(__file__).with_name("app.tcss")
     TITLE = "pgwatch-tests"
+    COMMANDS: ClassVar[set[type[Provider] | Callable[[], type[Provider]]]] = {KeyCommands}
 
     def __init__(
         self,
@@ -63,6 +72,7 @@ class TabbedApp(AppWithToasts):
         self._export_to = export_to or Path.cwd()
         self._offered: tuple[str, ...] = ()
         self._numbers: dict[str, str] = {}
+        self.keymap: Mapping[str, str] = {}
         self._copied: tuple[list[tuple[str, str]], int] = ([], 0)
         """What `y` last copied: the row's things, and the number of that one."""
 
@@ -74,10 +84,6 @@ class TabbedApp(AppWithToasts):
     @abstractmethod
     def data(self) -> TabData:
         """The data that the tabs show."""
-
-    @abstractmethod
-    def action_help(self) -> None:
-        """Shows the keys."""
 
     def compose(self) -> ComposeResult:
         yield from self.above()
@@ -217,6 +223,78 @@ class TabbedApp(AppWithToasts):
             return None
         return super().check_action(action, parameters)
 
+    def never(self, action: str, parameters: tuple[object, ...]) -> str:
+        """Why this dashboard never does an action, whatever it shows; empty if it can."""
+        return ""
+
+    def reading(self) -> Sequence[str]:
+        """How to read the open tab, in paragraphs."""
+        return self._tab.READING
+
+    def commands(self) -> list[Command]:
+        """All commands, those of the open tab first."""
+        found: list[Command] = []
+        open_tab = self._tab
+        for node in (open_tab.table, open_tab):
+            found += self._commands_of(node, "")
+        taken = self._keys_of_tab
+        found += [one for one in self._commands_of(self, "") if one.key not in taken]
+        for tab in self._tabs.values():
+            if tab is not open_tab:
+                found += self._commands_of(tab, tab.TITLE)
+        return found
+
+    def extra_commands(self) -> list[Command]:
+        """Commands without a key."""
+        shadowed = [one for one in self._commands_of(self, "") if one.key in self._keys_of_tab]
+        names = {one.name for one in self.commands()}
+        picture = Command(
+            *("", "Save a picture", "Write the screen to an SVG file beside the exports", "", ""),
+            self._save_picture,
+        )
+        return [*(replace(one, key="") for one in shadowed if one.name not in names), picture]
+
+    @property
+    def _keys_of_tab(self) -> set[str]:
+        """The keys that mean something else in the open tab than elsewhere."""
+        return {
+            self.get_key_display(replace(binding, key=key))
+            for node in (self._tab.table, self._tab)
+            for key, binding in told_bindings(node, self.keymap)
+            if node.check_action(*parse_action(binding.action)) is not False
+        }
+
+    def _save_picture(self) -> None:
+        # Once the list of commands is closed.
+        self.set_timer(0.1, self.deliver_screenshot)
+
+    def _commands_of(self, node: LiveTable | DashboardTab | TabbedApp, place: str) -> list[Command]:
+        found = []
+        for key, binding in told_bindings(node, self.keymap):
+            name, parameters = parse_action(binding.action)
+            owner = node if isinstance(node, DashboardTab) else self
+            if owner.never(name, parameters):
+                continue
+            refused = "" if isinstance(node, LiveTable) else owner.why_not(name, parameters)
+            if place:
+                refused = ""
+            run = partial(self._run_command, node, binding.action, place, refused)
+            display = self.get_key_display(replace(binding, key=key))
+            found.append(Command(display, binding.description, binding.tooltip, place, refused, run))
+        return found
+
+    def _run_command(self, node: DOMNode, action: str, place: str, refused: str) -> None:
+        if place:
+            self.action_tab(next(one for one, tab in self._tabs.items() if place == tab.TITLE))
+        if refused:
+            self.notify(refused, severity="warning", timeout=_REFUSAL_S, markup=False)
+        else:
+            self.call_later(self.run_action, action, node)
+
+    def action_help(self) -> None:
+        """Shows what the keys do here."""
+        self.push_screen(HelpScreen(self._tab.TITLE, self.commands(), self.reading()))
+
     def refuse(self, key: str, bound: ActiveBinding | None) -> None:
         """Says why a key does nothing."""
         if bound is None:
@@ -233,7 +311,9 @@ class TabbedApp(AppWithToasts):
     def unbound(self, key: str) -> str:
         """Why a key that isn't bound here does nothing: it may be of another tab. Empty for other keys."""
         for place, tab in enumerate(self._tabs.values(), 1):
-            for binding in BindingsMap(tab.BINDINGS).key_to_bindings.get(key, ()):
+            for bound, binding in told_bindings(tab, self.keymap):
+                if bound != key:
+                    continue
                 return f"{self.get_key_display(binding)} is for {tab.TITLE} ({place}): {binding.tooltip}."
         return ""
 

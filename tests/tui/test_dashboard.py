@@ -17,7 +17,7 @@ from pgwatch_tests.tui.tabs.locks_tab import LocksTab
 from pgwatch_tests.tui.widgets.live_table import LiveTable
 from screenshots.pictures import settled
 from tests.locks.snapshots import edge, session, snapshot
-from tests.tui.driving import NEVER, Feed, blocked_snapshot, leak_report, screen_text, text_of
+from tests.tui.driving import NEVER, Feed, blocked_snapshot, leak_report, screen_text, text_of, until
 
 SIZES = [(80, 24), (140, 40)]
 
@@ -156,7 +156,7 @@ async def test_detail_and_help_open_and_close() -> None:
         assert "waits 1.0 s for row of accounts (id=42) as EXCLUSIVE" in drawn.replace("│\n", "")
         await pilot.press("escape", "question_mark")
         await settled(pilot)
-        assert "poll more often" in screen_text(app)
+        assert "Poll more often" in screen_text(app)
         await pilot.press("escape")
         assert len(app.screen_stack) == 1
 
@@ -275,7 +275,8 @@ async def test_the_palette_s_screenshot_is_written_beside_the_exports(tmp_path: 
     app = feed().dashboard(export_to=tmp_path)
     async with app.run_test(size=(80, 24)) as pilot:
         await settled(pilot)
-        app.action_screenshot()
+        next(one for one in app.extra_commands() if one.name == "Save a picture").run()
+        await until(pilot, lambda: bool(pictures_in(tmp_path)))
         await settled(pilot)
     assert pictures_in(tmp_path)
 

@@ -248,7 +248,7 @@ async def test_read_only_hides_the_keys() -> None:
         assert len(app.screen_stack) == 1
         await pilot.press("question_mark")
         await settled(pilot)
-        assert "end the selected session" not in screen_text(app)
+        assert "End the session" not in screen_text(app)
 
 
 async def test_footer_and_help_name_the_keys() -> None:
@@ -257,8 +257,8 @@ async def test_footer_and_help_name_the_keys() -> None:
         await settled(pilot)
         assert "C Cancel K End" in screen_text(app).splitlines()[-1]
         await pilot.press("question_mark")
-        await until_drawn(pilot, "cancel the selected session's statement")
-        await until_drawn(pilot, "end the selected session")
+        await until_drawn(pilot, "Cancel the session's statement")
+        await until_drawn(pilot, "End the session")
 
 
 async def test_a_server_that_never_answers_blocks_no_key() -> None:
@@ -272,7 +272,7 @@ async def test_a_server_that_never_answers_blocks_no_key() -> None:
         await until_drawn(pilot, "ending pid 1")
         assert len(doing.asked) == 1
         await pilot.press("question_mark")
-        await until_drawn(pilot, "poll more often")
+        await until_drawn(pilot, "Poll more often")
         await pilot.press("escape", "q")
     assert not app.is_running
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -14,9 +14,8 @@ from pathlib import Path
 from typing import ClassVar, Protocol, TypeVar
 
 from textual import on
-from textual.app import ComposeResult, SystemCommand
+from textual.app import ComposeResult
 from textual.binding import Binding, BindingsMap, BindingType
-from textual.screen import Screen
 from textual.widgets import Input
 
 from pgwatch_tests.errors import PgwatchError
@@ -38,7 +37,6 @@ from pgwatch_tests.tui.replay.data import ReplayData, gap_words
 from pgwatch_tests.tui.replay.header import ReplayTitle, header
 from pgwatch_tests.tui.replay.jump_screen import JumpScreen
 from pgwatch_tests.tui.replay.time_line import LEGEND, TimeLine, TimeLineData, time_line_data
-from pgwatch_tests.tui.screens.help import replay_help_screen
 from pgwatch_tests.tui.tabbed_app import TabbedApp
 from pgwatch_tests.tui.tabs.contention_tab import ContentionTab
 from pgwatch_tests.tui.tabs.leaks_tab import LeaksTab
@@ -310,9 +308,16 @@ class ReplayDashboard(TabbedApp):
 
     # Keys.
 
-    def action_help(self) -> None:
-        """Shows the keys."""
-        self.push_screen(replay_help_screen(LEGEND))
+    def reading(self) -> Sequence[str]:
+        """How to read the open tab of a recording, in paragraphs."""
+        return (
+            *super().reading(),
+            f"Time line: the most sessions blocked at once. {LEGEND}. A click goes to that moment.",
+            "A recording has samples. What is shorter than the time between two of them may be missing: a "
+            "test that was seen did run, one that wasn't may have run. Ages are those of the last sample. "
+            "Contention is summed from the beginning up to the moment; leaks are those of the check after "
+            "the suite.",
+        )
 
     def action_play(self) -> None:
         """Plays or pauses."""
@@ -379,19 +384,6 @@ class ReplayDashboard(TabbedApp):
         for binding in BindingsMap(Dashboard.BINDINGS).key_to_bindings.get(key, ()):
             return f"{self.get_key_display(binding)} ({binding.description}) is for a live server."
         return super().unbound(key)
-
-    def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
-        """Yields the replay's keys besides Textual's own commands."""
-        yield from super().get_system_commands(screen)
-        yield SystemCommand("Play or pause", "space", self.action_play)
-        yield SystemCommand("Faster", "Play at the next higher speed", partial(self.action_change_speed, 1))
-        yield SystemCommand("Slower", "Play at the next lower speed", partial(self.action_change_speed, -1))
-        for what in ("wait", "deadlock", "mark"):
-            yield SystemCommand(f"Next {what}", "Go there", partial(self.action_next, what, 1))
-            yield SystemCommand(f"Previous {what}", "Go there", partial(self.action_next, what, -1))
-        yield SystemCommand("Go to …", "A time, or the first sight of a test", self.action_jump)
-        yield SystemCommand("Go to the beginning", "home", partial(self.action_edge, -1))
-        yield SystemCommand("Go to the end", "end", partial(self.action_edge, 1))
 
     @on(TimeLine.Clicked)
     def _go_to_clicked(self, event: TimeLine.Clicked) -> None:

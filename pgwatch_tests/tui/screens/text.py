@@ -31,12 +31,26 @@ class TextScreen(ModalScreen[None]):
     def compose(self) -> ComposeResult:
         with VerticalScroll(id="box") as box:
             box.border_title = self._title
-            box.border_subtitle = "escape closes"
             yield Static("\n".join(self._lines), markup=False, id="text")
 
     def show(self, lines: Sequence[str]) -> None:
         """Replaces the text."""
         self.query_one("#text", Static).update("\n".join(lines))
+        self.call_after_refresh(self._show_more)
+
+    def on_mount(self) -> None:
+        box = self.query_one("#box")
+        self.watch(box, "scroll_y", self._show_more)
+        self.call_after_refresh(self._show_more)
+
+    def on_resize(self) -> None:
+        self.call_after_refresh(self._show_more)
+
+    def _show_more(self) -> None:
+        """Says below the box whether there is more below."""
+        box = self.query_one("#box")
+        more = "↓ more below · " if box.scroll_y < box.max_scroll_y else ""
+        box.border_subtitle = f"{more}escape closes"
 
     async def action_dismiss(self, result: None = None) -> None:
         self.dismiss(result)

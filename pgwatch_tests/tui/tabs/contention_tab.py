@@ -62,6 +62,7 @@ class ContentionTab(DashboardTab):
     """Shows the waits seen since the dashboard started, or since `x`; of a recording, up to a moment."""
 
     TITLE = "Contention"
+    READING = ("Session-seconds spent waiting, as polls saw them: since the dashboard started, or x.",)
 
     def __init__(self) -> None:
         super().__init__()

@@ -47,8 +47,8 @@ class TreeTable(LiveTable):
     """A table of rows that fold: `fold` closes the selected row (True) or opens it."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("left", "fold(True)", "Fold", show=False),
-        Binding("right", "fold(False)", "Open", show=False),
+        Binding("left", "fold(True)", "Fold", show=False, tooltip="Fold the row, or go to what it waits for"),
+        Binding("right", "fold(False)", "Open", show=False, tooltip="Open the row"),
     ]
 
     def __init__(self, fold: Callable[[bool], None], *, id: str) -> None:
@@ -67,6 +67,11 @@ class LocksTab(DashboardTab):
     """
 
     TITLE = "Locks"
+    READING = (
+        "Root blockers are first, their waiters below them, long queues folded. For: how long a root has "
+        "been in its state, or a waiter has waited. Blocks: all sessions blocked, in brackets those blocked "
+        "directly.",
+    )
 
     def __init__(self, *, acts: bool = False) -> None:
         super().__init__()

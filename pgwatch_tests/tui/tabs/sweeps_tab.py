@@ -48,8 +48,13 @@ class SweepsTab(DashboardTab):
         Binding("s", "next_section", "Next", tooltip="Switch between plan, jobs and history"),
         Binding("n", "run_job", "Run now", tooltip="Run the selected job now"),
         Binding("o", "pause_job", "Pause job", tooltip="Pause or resume the selected job"),
-        Binding("r", "reload", "Refresh", show=False),
+        Binding("r", "reload", "Refresh", tooltip="Read jobs and history, poll, count leaks", show=False),
     ]
+
+    READING = (
+        "The plan says what a sweep would remove, what stays and why. Nothing is deleted without a preview "
+        "and a typed y.",
+    )
 
     class NextSweep(Message):
         """Tells the dashboard the start of the schedule's next sweep; None if not known."""
@@ -125,11 +130,16 @@ class SweepsTab(DashboardTab):
         self._state.report, self._state.trouble = None, ""
         self.redraw()
 
-    def why_not(self, action: str, parameters: tuple[object, ...] = ()) -> str:
-        if action in ("preview", "min_age", "sweep") and self._under_way is not None:
-            return "A sweep or a preview is running: escape stops it."
+    def never(self, action: str, parameters: tuple[object, ...]) -> str:
         if action in ("sweep", "run_job", "pause_job") and not self._desk.acts:
             return "This dashboard is read-only: nothing is swept, and no job is changed."
+        return ""
+
+    def why_not(self, action: str, parameters: tuple[object, ...] = ()) -> str:
+        if never := self.never(action, parameters):
+            return never
+        if action in ("preview", "min_age", "sweep") and self._under_way is not None:
+            return "A sweep or a preview is running: escape stops it."
         if action in ("run_job", "pause_job") and not self._state.jobs:
             return "No job is known."
         if action in ("run_job", "pause_job") and self._state.section != "jobs":

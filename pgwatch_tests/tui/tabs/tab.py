@@ -70,6 +70,9 @@ class DashboardTab(Vertical):
     TITLE: ClassVar[str]
     """The tab's head; its lower case with `-tab` is the id of its pane."""
 
+    READING: ClassVar[tuple[str, ...]] = ()
+    """How to read the tab, in paragraphs: for the help."""
+
     def __init__(self) -> None:
         super().__init__()
         self.row_filter = RowFilter()
@@ -120,6 +123,10 @@ class DashboardTab(Vertical):
     def offers(self, action: str) -> bool:
         """Whether one of TAB_ACTIONS would do anything now."""
         return False
+
+    def never(self, action: str, parameters: tuple[object, ...]) -> str:
+        """Why one of the tab's own keys never does anything in this dashboard; empty if it can."""
+        return ""
 
     def why_not(self, action: str, _: tuple[object, ...] = ()) -> str:
         """Why one of TAB_ACTIONS, or an action of the tab's own keys, does nothing now; empty if it does.

@@ -57,8 +57,8 @@ class LiveTable(DataTable[Text]):
     BINDINGS: ClassVar[list[BindingType]] = [
         # A binding, since a table's own message arrives after keys typed in the same burst.
         Binding("enter", "app.detail", "Detail", id="detail", tooltip="Show the selected row in full"),
-        Binding("home", "scroll_top", show=False),
-        Binding("end", "scroll_bottom", show=False),
+        Binding("home", "scroll_top", "First", show=False, tooltip="Go to the first row"),
+        Binding("end", "scroll_bottom", "Last", show=False, tooltip="Go to the last row"),
     ]
 
     def __init__(self, columns: Sequence[Column], *, id: str, hides: bool = True) -> None:

@@ -122,8 +122,8 @@ async def test_the_longest_wait_with_what_it_is_a_recording_of(file: Path, size:
         steps = {"full_stop", "comma", "greater_than_sign", "less_than_sign", "plus", "minus"}
         moves = {"space", "t", *"nNdDmM"}
         assert offered == {"q", "question_mark", "slash", "enter", "y", "e", *steps, *moves}
-        help_ = await press(pilot, "question_mark", then="next wait, previous wait")
-        assert "play or pause" in help_
+        help_ = await press(pilot, "question_mark", then="Go to the next wait")
+        assert "Play or pause" in help_
         await pilot.press("C", "K", "r", "x", "5", "escape", "C", "K", "r", "x", "5")
         await settled(pilot)
         assert screen_text(app).splitlines() == drawn
@@ -319,7 +319,7 @@ async def test_what_can_no_longer_be_read_is_told_and_the_last_picture_stays(
 
 async def test_the_palette_has_what_the_keys_do(file: Path) -> None:
     async with replaying(file) as (app, pilot):
-        commands = {one.title: one.callback for one in app.get_system_commands(app.screen)}
-        assert {"Play or pause", "Next wait", "Previous deadlock", "Go to …", "Faster"} <= set(commands)
-        commands["Next deadlock"]()
+        commands = {one.name: one.run for one in app.commands()}
+        assert {"Play", "Next wait", "Previous deadlock", "Go to", "Faster"} <= set(commands)
+        commands["Deadlock"]()
         await until(pilot, lambda: "12:00:10.50" in screen_text(app))

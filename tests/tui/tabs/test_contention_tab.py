@@ -162,11 +162,11 @@ async def test_filter_and_export(tmp_path: Path) -> None:
 async def test_help_names_the_keys() -> None:
     app = Feed(snapshot(), leak_report()).dashboard()
     async with app.run_test(size=(80, 24)) as pilot:
-        await pilot.press("question_mark")
+        await pilot.press("4", "question_mark")
         await settled(pilot)
         drawn = screen_text(app)
-        assert "Contention" in drawn
-        assert "restart the count of contention" in drawn
+        assert "Keys in Contention" in drawn
+        assert "Restart the sums of contention" in drawn
 
 
 async def test_hostile_text_is_harmless() -> None:

@@ -69,7 +69,7 @@ async def test_the_age_stays_while_a_sweep_is_under_way() -> None:
 async def test_help_names_the_key() -> None:
     _, app = dashboard(Sweeping())
     async with app.run_test(size=(140, 40)) as pilot:
-        assert "a            change the minimum age" in await press(pilot, "question_mark")
+        assert "a       Change the minimum age" in await press(pilot, "5", "question_mark")
 
 
 @pytest.mark.parametrize("size", SIZES)

@@ -213,7 +213,7 @@ async def test_read_only_has_previews_only() -> None:
         assert [sweep.dry_run for sweep in sweeping.begun] == [True]
         assert sweeping.asked == []
         assert "Run now" not in drawn
-        assert " w  " not in await press(pilot, "question_mark")
+        assert " w       " not in await press(pilot, "question_mark")
 
 
 async def test_without_a_desk_there_is_no_such_tab() -> None:

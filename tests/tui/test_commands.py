@@ -1,0 +1,101 @@
+"""The help and the list of all commands: made of the bindings, so that they say what keys do."""
+
+from __future__ import annotations
+
+import pytest
+from textual.command import CommandPalette
+
+from pgwatch_tests.tui.app import Dashboard
+from pgwatch_tests.tui.screens.help import help_lines
+from screenshots.pictures import settled
+from tests.locks.snapshots import snapshot
+from tests.tui.driving import Feed, leak_report, screen_text, until
+from tests.tui.tabs.sweeping import JOBS, Sweeping
+from tests.tui.test_session_actions import Doing, locked
+
+QUIT_OF_TEXTUAL = "Quit the app and return to the command prompt."
+
+
+def dashboard(*, full: bool = True) -> Dashboard:
+    source = Feed(locked() if full else snapshot(), leak_report())
+    return source.dashboard(act=Doing(), sweeps=Sweeping(jobs=JOBS).desk())
+
+
+@pytest.mark.parametrize("tab", "12345")
+async def test_the_help_has_every_key_that_is_bound(tab: str) -> None:
+    app = dashboard()
+    async with app.run_test(size=(80, 24)) as pilot:
+        await settled(pilot)
+        await pilot.press(tab)
+        await settled(pilot)
+        works = {one.binding.tooltip for one in app.screen.active_bindings.values() if one.enabled}
+        listed = {one.does for one in app.commands() if not one.place}
+        # Textual's own keys, which say little or what is in the footer.
+        assert works - listed <= {"", "Open the command palette", QUIT_OF_TEXTUAL}
+
+
+async def test_a_help_that_is_longer_than_the_screen_says_so() -> None:
+    app = dashboard()
+    async with app.run_test(size=(80, 24)) as pilot:
+        await settled(pilot)
+        await pilot.press("question_mark")
+        await until(pilot, lambda: "↓ more below · escape closes" in screen_text(app))
+        assert "Keys in Locks" in screen_text(app)
+        for _ in range(60):
+            await pilot.press("down")
+        await settled(pilot)
+        assert "more below" not in screen_text(app)
+        assert "blocked directly." in screen_text(app)
+
+
+async def test_a_wide_help_fits_the_screen() -> None:
+    app = dashboard()
+    async with app.run_test(size=(200, 60)) as pilot:
+        await settled(pilot)
+        await pilot.press("question_mark")
+        await settled(pilot)
+        assert "more below" not in screen_text(app)
+
+
+def test_columns_lose_no_row() -> None:
+    rows = [f"{number}       does what row {number} does" for number in range(7)]
+    for width in (40, 100, 160):
+        assert all(row in "\n".join(help_lines(rows, (), width)) for row in rows)
+    assert len(help_lines(rows, (), 160)) == 4
+
+
+async def test_a_command_from_the_list_does_what_its_key_does() -> None:
+    app = dashboard()
+    async with app.run_test(size=(80, 24)) as pilot:
+        await settled(pilot)
+        await pilot.press("ctrl+p", *"sessions")
+        await until(pilot, lambda: "Who is connected" in screen_text(app))
+        await pilot.press("enter")
+        await until(pilot, lambda: not isinstance(app.screen, CommandPalette))
+        await until(pilot, lambda: app._active == "sessions-tab")
+
+
+async def test_the_list_has_keys_reasons_other_tabs_and_themes() -> None:
+    app = dashboard(full=False)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await settled(pilot)
+        found = {(one.place, one.name): one for one in app.commands()}
+        assert found["", "Cancel"].key == "C"
+        assert found["", "Cancel"].sentence == "Not now: No row is selected: there is none in Locks."
+        assert found["Sweeps", "Sweep"].sentence == "Sweeps: Preview, confirm, then sweep"
+        await pilot.press("ctrl+p", *"theme: nord")
+        await until(pilot, lambda: "Use these colours" in screen_text(app))
+        await pilot.press("enter")
+        await until(pilot, lambda: app.theme == "nord")
+
+
+async def test_what_a_tab_s_own_key_hides_is_in_the_list_without_a_key() -> None:
+    app = dashboard()
+    async with app.run_test(size=(80, 24)) as pilot:
+        await settled(pilot)
+        await pilot.press("5")
+        await settled(pilot)
+        assert [one.key for one in app.commands() if one.name == "Pause"] == []
+        (pause,) = [one for one in app.extra_commands() if one.name == "Pause"]
+        pause.run()
+        await until(pilot, lambda: "Paused, data" in screen_text(app))
