@@ -1,4 +1,4 @@
-"""Actions of the dashboard: ask and act on a session or a job, write an export, notify of the outcome."""
+"""Actions of the dashboard on jobs and files: ask, run, write an export, notify of the outcome."""
 
 from __future__ import annotations
 
@@ -11,14 +11,10 @@ from typing import Literal, TypeVar
 
 from textual.app import App
 
-from pgwatch_tests.errors import PgwatchError, RefusedError
+from pgwatch_tests.errors import PgwatchError
 from pgwatch_tests.history.model import JobState
-from pgwatch_tests.locks.actions.action import Action, ActionResult, How, Outcome, action_on
-from pgwatch_tests.locks.graph.lock_graph import LockGraph
-from pgwatch_tests.locks.model import Party
-from pgwatch_tests.reports.locks.action_text import doing, outcome_line
 from pgwatch_tests.text.plain_text import plain
-from pgwatch_tests.tui.screens.confirm import ConfirmScreen, ConfirmSweepScreen, about_job
+from pgwatch_tests.tui.screens.confirm import ConfirmSweepScreen, about_job
 from pgwatch_tests.tui.screens.question import QuestionScreen
 from pgwatch_tests.tui.tabs.sweep_desk import JobDesk
 from pgwatch_tests.tui.workers import start_worker
@@ -26,12 +22,6 @@ from pgwatch_tests.tui.workers import start_worker
 T = TypeVar("T")
 Severity = Literal["information", "warning", "error"]
 
-_SEVERITIES: dict[ActionResult, Severity] = {
-    "done": "information",
-    "refused": "error",
-    "unconfirmed": "warning",
-    "in_vain": "warning",
-}
 _READING_S = 5.0
 _READING_TROUBLE_S = 15.0
 
@@ -50,43 +40,6 @@ def tell_server_change(app: App[int], change: str) -> None:
         question.action_leave()
         change = f"{change} The open question was closed."
     app.notify(plain(change), severity="warning", timeout=_READING_TROUBLE_S, markup=False)
-
-
-def ask_and_act(
-    app: App[int],
-    act: Callable[[Action], Awaitable[Outcome]],
-    graph: LockGraph,
-    party: Party,
-    how: How,
-    afterwards: Callable[[], None],
-) -> None:
-    """Asks whether to cancel or end `party`; once confirmed, a worker calls `act` and then `afterwards`."""
-    try:
-        action = action_on(graph, party, how)
-    except RefusedError as error:
-        app.notify(plain(str(error)), severity="warning", markup=False)
-        return
-
-    async def work(confirmed: Action) -> None:
-        try:
-            outcome = await act(confirmed)
-        except PgwatchError as error:
-            tell(app, f"{doing(confirmed)}: {error}", failed=True)
-        else:
-            app.notify(
-                outcome_line(outcome),
-                severity=_SEVERITIES[outcome.result],
-                timeout=_READING_TROUBLE_S,
-                markup=False,
-            )
-        afterwards()
-
-    def answered(confirmed: Action | None) -> None:
-        if confirmed is not None:
-            app.notify(f"{doing(confirmed)} …", timeout=2, markup=False)
-            start_worker(app, partial(work, confirmed), "act")
-
-    app.push_screen(ConfirmScreen(graph, action), answered)
 
 
 def run_now(app: App[T], jobs: JobDesk, job: JobState, afterwards: Callable[[], None]) -> None:

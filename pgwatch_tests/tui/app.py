@@ -20,7 +20,7 @@ from pgwatch_tests.locks.model import LockSnapshot
 from pgwatch_tests.locks.snapshot.poll_interval import PollPace
 from pgwatch_tests.text import durations
 from pgwatch_tests.text.times import clock
-from pgwatch_tests.tui.actions import ask_and_act, tell, tell_server_change
+from pgwatch_tests.tui.actions import tell, tell_server_change
 from pgwatch_tests.tui.database_desk import DatabaseDesk, pick_database
 from pgwatch_tests.tui.key_bindings import (
     COPY_KEYS,
@@ -35,6 +35,7 @@ from pgwatch_tests.tui.latest_answers import LatestAnswers
 from pgwatch_tests.tui.poller import Polled, Poller, PollFailed
 from pgwatch_tests.tui.screens.databases import DatabaseChoice
 from pgwatch_tests.tui.screens.detail import ReadHeld
+from pgwatch_tests.tui.session_actions import SessionActions
 from pgwatch_tests.tui.tabbed_app import TabbedApp
 from pgwatch_tests.tui.tabs.contention_tab import ContentionTab
 from pgwatch_tests.tui.tabs.leaks_tab import LeaksTab
@@ -70,12 +71,17 @@ class Dashboard(TabbedApp):
                 "End the session, or roll back a prepared transaction; asks first",
             ),
         ),
+        *key_bindings(
+            ("A", "follow_advice", "follow-advice", "Do it", "Do what the advice says; asks first"),
+        ),
         DETAIL_KEY,
         SORT_KEY,
         *key_bindings(
             ("n", "next_root(1)", "next-root", "Next root", "Go to the next root blocker"),
             ("N", "next_root(-1)", "previous-root", "Previous root", "Go to the root before", "hidden"),
             ("D", "next_deadlock", "next-deadlock", "Next deadlock", "Go to the next deadlock", "hidden"),
+            ("space", "mark", "mark", "Mark", "Mark the row, to act on several at once"),
+            ("a", "show_done", "done", "Done here", "List what was done from here", "hidden"),
             ("d", "databases", "databases", "Databases", "Show, or count and sweep, one database only"),
             ("p", "pause", "pause", "Pause", "Pause or resume polling"),
             ("r", "refresh", "refresh", "Refresh", "Poll, and count leaks, now"),
@@ -115,7 +121,7 @@ class Dashboard(TabbedApp):
         if sweeps is not None:
             tabs.append(SweepsTab(sweeps, clock))
         super().__init__(tabs, read_held=read_held, export_to=export_to)
-        self._act = act
+        self._actions = None if act is None else SessionActions(self, act, self.action_refresh)
         self._sweeps = sweeps
         self._databases = databases
         self._counts_in: str | None = None
@@ -301,7 +307,7 @@ class Dashboard(TabbedApp):
     def _show_pace(self) -> None:
         pace = f"{self._refresh_s:g} s"
         line = self._status_line
-        manner = Manner((f"every {pace}", pace), is_read_only=self._act is None)
+        manner = Manner((f"every {pace}", pace), is_read_only=self._actions is None)
         line.status = replace(line.status, manner=manner)
 
     def action_databases(self) -> None:
@@ -342,7 +348,7 @@ class Dashboard(TabbedApp):
 
     def never(self, action: str, parameters: tuple[object, ...]) -> str:
         """Why this dashboard never does an action, whatever it shows; empty if it can."""
-        if action == "act" and self._act is None:
+        if action in ("act", "follow_advice", "mark", "show_done") and self._actions is None:
             return "This dashboard is read-only: no session is cancelled or ended."
         if action == "databases" and self._databases is None:
             return "This dashboard shows one database only."
@@ -354,7 +360,7 @@ class Dashboard(TabbedApp):
         """Why an action does nothing now, as a sentence; empty if it would do something."""
         if never := self.never(action, parameters):
             return never
-        if action == "act" and self._latest.viewed is not None:
+        if action in ("act", "follow_advice") and self._latest.viewed is not None:
             return "That is the past: escape goes back to now."
         if action == "change_interval" and self._next_interval_s(parameters == (1,)) is None:
             return f"The server is polled every {self._refresh_s:g} s, which is as far as it goes."
@@ -362,9 +368,29 @@ class Dashboard(TabbedApp):
 
     def action_act(self, how: How) -> None:
         """Asks whether to cancel the selected session's statement, or to end the session."""
-        party = self._tab.selected
+        tab, graph = self._tab, self._present_graph()
+        parties = tab.marked or [one for one in (tab.selected,) if one is not None]
+        if self._actions is not None and parties and graph is not None:
+            self._actions.ask(graph, parties, how, tab.clear_marks)
+
+    def action_follow_advice(self) -> None:
+        """Asks whether to do what the advice about the selected session says."""
+        party, graph = self._tab.selected, self._present_graph()
+        if self._actions is not None and party is not None and graph is not None:
+            self._actions.follow_advice(graph, party)
+
+    def action_mark(self) -> None:
+        """Marks the selected row, or takes its mark away."""
+        self._tab.toggle_mark()
+
+    def action_show_done(self) -> None:
+        """Opens the list of what was done here."""
+        if self._actions is not None:
+            self._actions.show_done()
+
+    def _present_graph(self) -> LockGraph | None:
+        """The lock graph of the newest poll; None, and told, while the past is looked at."""
         if self._latest.viewed is not None:
             tell(self, "That is the past: escape goes back to now.", failed=True)
-            return
-        if self._act is not None and party is not None and self._latest.snapshot is not None:
-            ask_and_act(self, self._act, LockGraph(self._latest.snapshot), party, how, self.action_refresh)
+            return None
+        return self._latest.graph

@@ -18,7 +18,7 @@ from tests.tui.test_session_actions import Doing, locked
 
 TIME = ["left_square_bracket", "right_square_bracket"]
 EVERYWHERE = ["q", "question_mark", "slash", "p", "r", "plus", "e", *TIME]
-ON_A_SESSION = ["C", "K", "enter", "y"]
+ON_A_SESSION = ["C", "K", "A", "space", "enter", "y"]
 
 
 def dashboard(full: bool, export_to: Path) -> tuple[Feed, Dashboard]:

@@ -54,6 +54,7 @@ def facts(graph: LockGraph, action: Action) -> list[tuple[str, str]]:
     pairs = _session_facts(graph, action) if isinstance(action, SessionAction) else _prepared(graph, action)
     pairs += [("wait", fact) for fact in lock_facts(graph, action.party)[:1]]
     pairs.append(("blocks", _blocks(graph, action)))
+    pairs.append(("frees", _frees(graph, action) if graph.blocks(action.party) else ""))
     return [(name, words) for name, words in pairs if words]
 
 
@@ -90,6 +91,28 @@ def _of_waiter(graph: LockGraph, action: SessionAction, root_instead: str) -> li
         frees = "frees nobody"
     how = f": {root_instead}" if root_instead else ""
     return [f"It is blocked itself. {ends} it {frees}. The root blocker is {plain(graph.who(root))}{how}."]
+
+
+def instead(graph: LockGraph, waiter: Action, key: str) -> str:
+    """`test_b (gw1, pid 3) waits for it. Ending that one frees nobody: press b.`"""
+    who = waiter.who if isinstance(waiter, SessionAction) else str(waiter.party)
+    ends = "Cancelling" if isinstance(waiter, SessionAction) and waiter.how == "cancel" else "Ending"
+    frees = _frees(graph, waiter)
+    return f"{plain(who)}, which was asked about, waits for it. {ends} that one frees {frees}: {key}."
+
+
+def in_short(graph: LockGraph, action: Action) -> str:
+    """An action of several in a line: `pid 4711  test_a (gw0), idle in transaction, blocks 2 sessions`."""
+    if not isinstance(action, SessionAction):
+        return f"{plain(action.gid)}  blocks {_blocks(graph, action)}"
+    session = graph.sessions[action.party]
+    state = "hidden" if session.hidden else plain(session.state or "")
+    return f"pid {action.pid:<8} {name_of(session)}, {state}, blocks {_blocks(graph, action)}"
+
+
+def _frees(graph: LockGraph, action: Action) -> str:
+    freed = len(graph.wait_for_alone(action.party))
+    return f"{plural(freed, 'session')} at once" if freed else "nobody at once"
 
 
 def outcome_line(outcome: Outcome) -> str:

@@ -7,11 +7,17 @@ from typing import ClassVar
 
 from textual.binding import Binding, BindingType
 
-from pgwatch_tests.errors import RefusedError
 from pgwatch_tests.history.model import JobState
-from pgwatch_tests.locks.actions.action import Action, SessionAction, action_on
+from pgwatch_tests.locks.actions.action import Action, SessionAction
 from pgwatch_tests.locks.graph.lock_graph import LockGraph
-from pgwatch_tests.reports.locks.action_text import advice, facts, question
+from pgwatch_tests.reports.locks.action_text import (
+    advice,
+    facts,
+    in_short,
+    instead,
+    question,
+    question_of_all,
+)
 from pgwatch_tests.reports.sweeps import sweep_lines, sweep_remarks, sweep_words
 from pgwatch_tests.sweep.model import SweepReport
 from pgwatch_tests.text import durations
@@ -22,55 +28,56 @@ _MOST_TABLES = 12
 _MOST_CHANGES = 3
 
 
-class ConfirmScreen(QuestionScreen[Action | None]):
-    """Returns the confirmed action, or None.
+class ConfirmScreen(QuestionScreen[tuple[Action, ...] | None]):
+    """Returns the confirmed actions, or None.
 
-    Its text and target stay those of the moment it opened, though polls go on below it.
+    `other` is what was asked for, where the question is about its root blocker: a key swaps them. Text and
+    targets stay those of the moment it opened, though polls go on below it.
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("K", "terminate", show=False),
-        Binding("b", "root", show=False),
+        Binding("b", "swap", show=False),
     ]
 
-    def __init__(self, graph: LockGraph, action: Action) -> None:
+    def __init__(self, graph: LockGraph, actions: tuple[Action, ...], other: Action | None = None) -> None:
         self._graph = graph
-        self._action = action
-        super().__init__(self._about(), yes=action, no=None)
+        self._actions = actions
+        self._other = other
+        super().__init__(self._about(), yes=actions, no=None)
 
     def action_terminate(self) -> None:
-        """Asks about ending the same session instead."""
-        if isinstance(self._action, SessionAction):
-            self._ask_about(replace(self._action, how="terminate"))
+        """Asks about ending the same sessions instead."""
+        self._ask_about(
+            tuple(
+                replace(one, how="terminate") if isinstance(one, SessionAction) else one
+                for one in self._actions
+            )
+        )
 
-    def action_root(self) -> None:
-        """Asks about the root blocker instead."""
-        if self._about_root is not None:
-            self._ask_about(self._about_root)
+    def action_swap(self) -> None:
+        """Asks about the waiter instead of its root blocker, or the other way round."""
+        if self._other is not None:
+            other, self._other = self._other, self._actions[0]
+            self._ask_about((other,))
 
-    @property
-    def _about_root(self) -> Action | None:
-        """Returns the same action on the root blocker; None if there is none or it can't be acted on."""
-        root = self._graph.root_of(self._action.party)
-        if root is None or not isinstance(self._action, SessionAction):
-            return None
-        try:
-            return action_on(self._graph, root, self._action.how)
-        except RefusedError:
-            return None
-
-    def _ask_about(self, action: Action) -> None:
-        self._action = action
-        self.ask(self._about(), action)
+    def _ask_about(self, actions: tuple[Action, ...]) -> None:
+        self._actions = actions
+        self.ask(self._about(), actions)
 
     def _about(self) -> Question:
-        graph, action = self._graph, self._action
-        root_instead = "" if self._about_root is None else "press b to select it instead"
-        return Question(
-            question(action),
-            tuple(f"{name:<12} {words}" for name, words in facts(graph, action)),
-            "\n".join(advice(graph, action, "press K", root_instead)),
-        )
+        graph, actions = self._graph, self._actions
+        if len(actions) == 1:
+            [action] = actions
+            lines = advice(graph, action, "press K", "press b to select it instead" if self._other else "")
+            if self._other is not None and graph.root_of(self._other.party) == action.party:
+                lines.append(instead(graph, self._other, "press b"))
+            return Question(
+                question(action),
+                tuple(f"{name:<12} {words}" for name, words in facts(graph, action)),
+                "\n".join(lines),
+            )
+        return Question(question_of_all(actions), tuple(in_short(graph, one) for one in actions))
 
 
 class ConfirmSweepScreen(QuestionScreen[bool]):

@@ -123,6 +123,11 @@ class LocksTab(DashboardTab):
         row = self._row
         return None if row is None else row.party
 
+    def party_of(self, key: str) -> Party | None:
+        """The session or prepared transaction of a row; None of a queue."""
+        number = self._numbers.get(key)
+        return None if number is None else self._rows[number].party
+
     def offers(self, action: str) -> bool:
         row = self._row
         if row is None or self._graph is None:

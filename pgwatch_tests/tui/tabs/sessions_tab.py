@@ -65,7 +65,11 @@ class SessionsTab(DashboardTab):
     def selected(self) -> Party | None:
         """The session under the cursor."""
         key = self.table.current_key
-        return Party(int(key.partition("/")[0])) if key else None
+        return self.party_of(key) if key else None
+
+    def party_of(self, key: str) -> Party:
+        """The session of a row."""
+        return Party(int(key.partition("/")[0]))
 
     def offers(self, action: str) -> bool:
         if action == "copy":

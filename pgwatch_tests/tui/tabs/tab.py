@@ -20,8 +20,10 @@ from pgwatch_tests.tui.widgets.filter_line import RowFilter
 from pgwatch_tests.tui.widgets.live_table import Heir, LiveRow, LiveTable
 from pgwatch_tests.tui.widgets.still_text import StillText
 
-TAB_ACTIONS = ("act", "copy", "detail", "reset", "sort")
+TAB_ACTIONS = ("act", "copy", "detail", "follow_advice", "mark", "reset", "sort")
 """Actions bound by the dashboard that a tab offers for some rows only."""
+_ON_SESSIONS = ("follow_advice", "mark")
+"""Those that a tab offers together with `act`."""
 
 
 class TabData(Protocol):
@@ -118,6 +120,27 @@ class DashboardTab(Vertical):
         line.display = not rows
         line.say(empty)
 
+    # Marked rows.
+
+    @property
+    def marked(self) -> list[Party]:
+        """The sessions and prepared transactions of the marked rows, as far as they are still shown."""
+        parties = (self.party_of(key) for key in self.table.marked)
+        return list(dict.fromkeys(one for one in parties if one is not None))
+
+    def party_of(self, key: str) -> Party | None:
+        """The session or prepared transaction of a row; None if it has none."""
+        return None
+
+    def toggle_mark(self) -> None:
+        """Marks the row under the cursor, or takes its mark away; goes to the next one."""
+        if self.selected is not None:
+            self.table.toggle_mark()
+
+    def clear_marks(self) -> None:
+        """Takes all marks away."""
+        self.table.clear_marks()
+
     # Keys, and the session or row that they act on.
 
     def offers(self, action: str) -> bool:
@@ -137,7 +160,7 @@ class DashboardTab(Vertical):
             return self.next_root(0)
         if action == "next_deadlock" and type(self).next_deadlock is DashboardTab.next_deadlock:
             return self.next_deadlock()
-        if action not in TAB_ACTIONS or self.offers(action):
+        if action not in TAB_ACTIONS or self.offers("act" if action in _ON_SESSIONS else action):
             return ""
         if action == "reset":
             return "There is nothing to restart: the sums are those of Contention (4)."

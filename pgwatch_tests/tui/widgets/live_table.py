@@ -18,11 +18,12 @@ from textual.theme import Theme
 from textual.widget import Widget
 from textual.widgets import DataTable, Input
 
-from pgwatch_tests.text.toned_text import Cell, Tone, shortened, text_of
+from pgwatch_tests.text.toned_text import Cell, Tone, Toned, shortened, text_of
 from pgwatch_tests.tui.widgets.column_widths import Column, widths
 from pgwatch_tests.tui.widgets.themes import tone_styles
 
 _SCROLLBAR = 2
+_MARK = Toned("✓ ", "lit")
 _SLACK = 12
 """Characters that a column may be wider than its content is now."""
 _FEW = 8
@@ -72,6 +73,7 @@ class LiveTable(DataTable[Text]):
         self._contents: tuple[int, ...] = ()
         """The lengths of the longest cells that the widths were made for."""
         self._styles: dict[Tone, Style] = {}
+        self._marked: frozenset[str] = frozenset()
         self._cursor_styles: dict[Tone, Style] = {}
         self._place: tuple[str | None, int] = (None, 0)
         """The cursor's key and row, when there last were rows."""
@@ -84,7 +86,7 @@ class LiveTable(DataTable[Text]):
         self._lay_out()
 
     def on_resize(self, _: Resize) -> None:
-        self._contents = _lengths(self._rows_shown, self._specification)
+        self._contents = self._lengths(self._rows_shown)
         self._lay_out()
 
     def _use_theme(self, _: Theme | None = None) -> None:
@@ -107,7 +109,7 @@ class LiveTable(DataTable[Text]):
         A hidden table gets its cursor and focus back with the next rows.
         """
         if tuple(rows) != self._rows_shown:
-            self._fit(_lengths(rows, self._specification))
+            self._fit(self._lengths(rows))
             if not self._change_a_few(tuple(rows)):
                 self._fill(tuple(rows), heir)
         if not self._hides:
@@ -134,6 +136,32 @@ class LiveTable(DataTable[Text]):
             for now, kept in zip(contents, before, strict=True)
         )
         self._lay_out()
+
+    @property
+    def marked(self) -> list[str]:
+        """The keys of the marked rows that are shown, from above."""
+        return [row.key for row in self._rows_shown if row.key in self._marked]
+
+    def toggle_mark(self) -> None:
+        """Marks the row under the cursor, or takes its mark away; the cursor goes to the next row."""
+        key = self.current_key
+        if key is not None:
+            self._marked ^= {key}
+            self._draw_anew()
+            self.action_cursor_down()
+
+    def clear_marks(self) -> None:
+        """Takes all marks away."""
+        if self._marked:
+            self._marked = frozenset()
+            self._draw_anew()
+
+    def _draw_anew(self) -> None:
+        rows = self._rows_shown
+        self._place = (rows[self.cursor_row].key if rows else None), self.cursor_row
+        self._fit(self._lengths(rows))
+        self._rows_shown = ()
+        self._fill(rows)
 
     def select(self, key: str) -> None:
         """Moves the cursor to the row of `key`, if it is there, and scrolls it into view."""
@@ -207,7 +235,9 @@ class LiveTable(DataTable[Text]):
         styles = self._cursor_styles if under_cursor else self._styles
         return [
             _text(cell, column, width, row.tone, styles)
-            for cell, column, width in zip(row.cells, self._specification, self._widths, strict=True)
+            for cell, column, width in zip(
+                self._marked_cells(row), self._specification, self._widths, strict=True
+            )
             if width
         ]
 
@@ -271,6 +301,17 @@ class LiveTable(DataTable[Text]):
                     self.add_column(Text(column.label, justify=justify, no_wrap=True), width=width)
         self._fill(rows)
 
+    def _lengths(self, rows: Sequence[LiveRow]) -> tuple[int, ...]:
+        """The length of each column's longest cell."""
+        longest = [0] * len(self._specification)
+        for row in rows:
+            for position, cell in enumerate(self._marked_cells(row)):
+                longest[position] = max(longest[position], cell_len(text_of(cell)))
+        return tuple(longest)
+
+    def _marked_cells(self, row: LiveRow) -> tuple[Cell, ...]:
+        return (_marked(row.cells[0]), *row.cells[1:]) if row.key in self._marked else row.cells
+
     def _fitting_widths(self) -> tuple[int, ...]:
         contents = self._contents or (0,) * len(self._specification)
         return widths(self._specification, contents, self._room, 2 * self.cell_padding)
@@ -287,13 +328,8 @@ class LiveTable(DataTable[Text]):
         return width - _SCROLLBAR
 
 
-def _lengths(rows: Sequence[LiveRow], columns: Sequence[Column]) -> tuple[int, ...]:
-    """The length of each column's longest cell."""
-    longest = [0] * len(columns)
-    for row in rows:
-        for position, cell in enumerate(row.cells):
-            longest[position] = max(longest[position], cell_len(text_of(cell)))
-    return tuple(longest)
+def _marked(cell: Cell) -> Cell:
+    return (_MARK, *((Toned(cell),) if isinstance(cell, str) else cell))
 
 
 def _position(rows: Sequence[LiveRow], key: str) -> int | None:

@@ -1,0 +1,160 @@
+"""Actions on sessions: asked, done in a worker, told, and kept in a list of what was done."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+from typing import Literal
+
+from textual.app import App
+
+from pgwatch_tests.errors import PgwatchError, RefusedError
+from pgwatch_tests.locks.actions.action import (
+    Action,
+    ActionResult,
+    How,
+    Outcome,
+    SessionAction,
+    action_on,
+    is_idle,
+)
+from pgwatch_tests.locks.diagnosis.rules import diagnose
+from pgwatch_tests.locks.diagnosis.unblocking import unblocking
+from pgwatch_tests.locks.graph.lock_graph import LockGraph
+from pgwatch_tests.locks.model import Party
+from pgwatch_tests.reports.locks.action_text import doing, outcome_line, question
+from pgwatch_tests.text.plain_text import plain
+from pgwatch_tests.text.times import clock
+from pgwatch_tests.tui.actions import tell
+from pgwatch_tests.tui.screens.confirm import ConfirmScreen
+from pgwatch_tests.tui.screens.text import TextScreen
+from pgwatch_tests.tui.workers import start_worker
+
+Severity = Literal["information", "warning", "error"]
+Act = Callable[[Action], Awaitable[Outcome]]
+
+_SEVERITIES: dict[ActionResult, Severity] = {
+    "done": "information",
+    "refused": "error",
+    "unconfirmed": "warning",
+    "in_vain": "warning",
+}
+_READING_S = 15.0
+_MOST_KEPT = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """An action that was confirmed here, and what came of it: plain text."""
+
+    at: datetime
+    what: str
+    outcome: str
+
+
+class SessionActions:
+    """Asks before it acts. `act` may raise PgwatchError; `afterwards` is called once something was done."""
+
+    def __init__(self, app: App[int], act: Act, afterwards: Callable[[], None]) -> None:
+        self._app = app
+        self._act = act
+        self._afterwards = afterwards
+        self.done: deque[Done] = deque(maxlen=_MOST_KEPT)
+        """The last ones, the newest first."""
+
+    def ask(self, graph: LockGraph, parties: Sequence[Party], how: How, answered: Callable[[], None]) -> None:
+        """Asks whether to cancel the statements of `parties`, or to end these sessions.
+
+        Of one that is blocked itself, the question is about its root blocker, with a key for itself. Once
+        confirmed, `answered` is called.
+        """
+        if not self._can_ask():
+            return
+        actions: list[Action] = []
+        refusals: list[str] = []
+        for party in parties:
+            try:
+                actions.append(action_on(graph, party, how))
+            except RefusedError as error:
+                refusals.append(str(error))
+        if refusals:
+            tell(self._app, "; ".join(refusals), failed=True)
+        if not actions:
+            return
+        root = _root_first(graph, actions[0], how) if len(actions) == 1 else None
+        asked, other = (tuple(actions), None) if root is None else ((root,), actions[0])
+        screen = ConfirmScreen(graph, asked, other)
+        self._app.push_screen(screen, partial(self._answered, answered))
+
+    def follow_advice(self, graph: LockGraph, party: Party) -> None:
+        """Asks whether to do what the advice about `party`, or its root blocker, says; or tells why not."""
+        if not self._can_ask():
+            return
+        root = graph.root_of(party) or party
+        advised = unblocking(graph, root, diagnose(graph, root)) if graph.blocks(root) else None
+        if advised is None:
+            reason = "nobody waits for it" if not graph.blocks(root) else "its advice names no statement"
+            tell(self._app, f"Nothing to do about {graph.who(root)} now: {reason}.")
+            return
+        try:
+            action = action_on(graph, advised.party, "cancel" if advised.how == "cancel" else "terminate")
+        except RefusedError as error:
+            tell(self._app, str(error), failed=True)
+            return
+        self._app.push_screen(ConfirmScreen(graph, (action,)), partial(self._answered, lambda: None))
+
+    def show_done(self) -> None:
+        """Opens the list of what was done."""
+        lines = [f"{clock(one.at)}  {one.what}\n{'':10}{one.outcome}" for one in self.done]
+        self._app.push_screen(TextScreen("Done here", lines or ["Nothing was done from this dashboard yet."]))
+
+    def _can_ask(self) -> bool:
+        # A question over another screen would be answered unread.
+        return len(self._app.screen_stack) == 1
+
+    def _answered(self, told: Callable[[], None], confirmed: tuple[Action, ...] | None) -> None:
+        if confirmed:
+            told()
+            words = doing(confirmed[0]) if len(confirmed) == 1 else f"acting on {len(confirmed):,} sessions"
+            self._app.notify(f"{words} …", timeout=2, markup=False)
+            start_worker(self._app, partial(self._work, confirmed), "act")
+
+    async def _work(self, confirmed: Sequence[Action]) -> None:
+        for action in confirmed:
+            try:
+                outcome = await self._act(action)
+            except PgwatchError as error:
+                self._keep(action, plain(str(error)))
+                tell(self._app, f"{doing(action)}: {error}", failed=True)
+                continue
+            self._keep(action, outcome_line(outcome))
+            self._app.notify(
+                outcome_line(outcome),
+                severity=_SEVERITIES[outcome.result],
+                timeout=_READING_S,
+                markup=False,
+            )
+        self._afterwards()
+
+    def _keep(self, action: Action, outcome: str) -> None:
+        who = f" ({plain(action.who)})" if isinstance(action, SessionAction) else ""
+        self.done.appendleft(Done(datetime.now(UTC), question(action).removesuffix("?") + who, outcome))
+
+
+def _root_first(graph: LockGraph, action: Action, how: How) -> Action | None:
+    """The action on the root blocker of who waits; None if it doesn't wait, or if its root can't be acted on.
+
+    A cancel does nothing to an idle root: its session is to be ended.
+    """
+    root = graph.root_of(action.party)
+    if root is None:
+        return None
+    session = graph.sessions.get(root)
+    ends = how == "terminate" or session is None or is_idle(session.state)
+    try:
+        return action_on(graph, root, "terminate" if ends else "cancel")
+    except RefusedError:
+        return None
