@@ -167,6 +167,8 @@ class DashboardTab(Vertical):
         if action == "sort":
             return f"There is nothing to sort or to group in {self.TITLE}."
         if self.table.current_key is None:
+            if self.table.row_count:
+                return "The selected row has gone. The first one is selected in a moment, or by an arrow key."
             return f"No row is selected: there is none in {self.TITLE}."
         if action == "detail":
             return "This row has no detail."

@@ -15,14 +15,18 @@ from textual.coordinate import Coordinate
 from textual.events import Resize
 from textual.geometry import Offset
 from textual.theme import Theme
+from textual.timer import Timer
 from textual.widget import Widget
 from textual.widgets import DataTable, Input
+from textual.widgets.data_table import RowKey
 
 from pgwatch_tests.text.toned_text import Cell, Tone, Toned, shortened, text_of
 from pgwatch_tests.tui.widgets.column_widths import Column, widths
 from pgwatch_tests.tui.widgets.themes import tone_styles
 
 _SCROLLBAR = 2
+_LOST_S = 3.0
+"""Seconds without a selected row, after its row has gone: a key that was meant for it must hit no other."""
 _MARK = Toned("✓ ", "lit")
 _SLACK = 12
 """Characters that a column may be wider than its content is now."""
@@ -78,6 +82,8 @@ class LiveTable(DataTable[Text]):
         self._place: tuple[str | None, int] = (None, 0)
         """The cursor's key and row, when there last were rows."""
         self._had_focus = False
+        self._without_row: Timer | None = None
+        """Runs while the cursor has lost its row."""
         self._hides = hides
 
     def on_mount(self) -> None:
@@ -196,6 +202,8 @@ class LiveTable(DataTable[Text]):
             successor = heir(key)
             number = None if successor is None else _position(rows, successor)
             self.show_cursor = number is not None
+            if number is None:
+                self._take_first_later()
             if number is not None:
                 scroll = Offset(scroll.x, self._scroll_that_shows(number, scroll.y))
         row_number = kept if number is None else number
@@ -241,7 +249,21 @@ class LiveTable(DataTable[Text]):
             if width
         ]
 
-    # A cursor that lost its row comes back where it was, before it moves.
+    # A cursor that lost its row comes back where it was, before it moves; or to the first row after a while.
+
+    def _take_first_later(self) -> None:
+        """Selects the first row once nobody can still mean the lost one: what to do must stay in sight."""
+        if self._without_row is not None:
+            self._without_row.stop()
+        self._without_row = self.set_timer(_LOST_S, self._take_first)
+
+    def _take_first(self) -> None:
+        if not self.show_cursor and self._rows_shown:
+            self.show_cursor = True
+            self.move_cursor(row=0)
+            self._tone_row(0)
+            # The row number may be the one that it had, which tells nobody.
+            self.post_message(DataTable.RowHighlighted(self, 0, RowKey(self._rows_shown[0].key)))
 
     def _regain_cursor(self) -> bool:
         """Shows a hidden cursor; returns whether it was hidden."""
