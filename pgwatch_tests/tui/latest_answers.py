@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from pgwatch_tests.leaks.model import LeakReport
 from pgwatch_tests.locks.contention.contention import Contention, ContentionMeter
 from pgwatch_tests.locks.contention.last_troubles import LastTroubles, Trouble
-from pgwatch_tests.locks.graph.lock_graph import LockGraph
+from pgwatch_tests.locks.graph.lock_graph import LockGraph, graph_of
 from pgwatch_tests.locks.model import LockSnapshot
 from pgwatch_tests.tui.blocked_trend import BlockedTrend
 from pgwatch_tests.tui.leak_trend import LeakTrend
@@ -37,7 +37,6 @@ class LatestAnswers:
         self._blocked_trend = BlockedTrend()
         self._snapshot_at_s = now_s
         self._contention = ContentionMeter()
-        self._graph: LockGraph | None = None
         self._troubles = LastTroubles()
         self._drawn: tuple[object, ...] = ()
         self._drawn_at_s = -math.inf
@@ -46,10 +45,7 @@ class LatestAnswers:
         """Records a poll. Returns a warning if another server answered, else an empty string."""
         changed = server_change(self._newest, snapshot)
         self._newest, self._snapshot_at_s = snapshot, now_s
-        graph = LockGraph(snapshot)
-        self._troubles.add(graph)
-        if self.viewed is None:
-            self._graph = graph
+        self._troubles.add(graph_of(snapshot))
         self._contention.add(snapshot)
         self._blocked_trend.add(snapshot.sampled_at, snapshot.blocked)
         if paused:
@@ -59,7 +55,7 @@ class LatestAnswers:
     @property
     def graph(self) -> LockGraph | None:
         """The lock graph of the shown snapshot; None before the first poll."""
-        return self._graph
+        return None if self.snapshot is None else graph_of(self.snapshot)
 
     @property
     def troubles(self) -> tuple[Trouble, ...]:
@@ -79,7 +75,6 @@ class LatestAnswers:
     def view(self, snapshot: LockSnapshot | None) -> None:
         """Shows a moment of the past from now on; None: the newest."""
         self.viewed = snapshot
-        self._graph = None if self.snapshot is None else LockGraph(self.snapshot)
 
     def keep(self) -> None:
         """Keeps the newest snapshot for going back in time."""

@@ -19,7 +19,7 @@ from textual.dom import DOMNode
 from textual.screen import Screen
 from textual.widgets import DataTable, Input, TabbedContent, TabPane, Tabs
 
-from pgwatch_tests.locks.graph.lock_graph import LockGraph
+from pgwatch_tests.locks.graph.lock_graph import graph_of
 from pgwatch_tests.text.plain_text import plain
 from pgwatch_tests.tui.actions import write_export
 from pgwatch_tests.tui.commands import Command, KeyCommands, told_bindings
@@ -208,7 +208,7 @@ class TabbedApp(AppWithToasts):
         if party is None:
             self._tab.open_detail()
         elif self.data.snapshot is not None:
-            self.push_screen(DetailScreen(LockGraph(self.data.snapshot), party, self._read_held))
+            self.push_screen(DetailScreen(graph_of(self.data.snapshot), party, self._read_held))
 
     def why_not(self, action: str, _: tuple[object, ...] = ()) -> str:
         """Why an action does nothing now, as a sentence; empty if it would do something."""

@@ -24,7 +24,7 @@ from pgwatch_tests.locks.contention.timeline import Moment, Timeline
 from pgwatch_tests.locks.contention.wait_record import LockedObject, RecordedWait, locked, recorded, side
 from pgwatch_tests.locks.diagnosis.rules import diagnose
 from pgwatch_tests.locks.findings import DEADLOCK, findings
-from pgwatch_tests.locks.graph.lock_graph import LockGraph
+from pgwatch_tests.locks.graph.lock_graph import LockGraph, graph_of
 from pgwatch_tests.locks.model import EdgeGroup, LockSnapshot, Party, Wait, WaitKey
 
 _MOST_FINDINGS = 2_000
@@ -139,7 +139,7 @@ class ContentionMeter:
             self._unwatched_s += elapsed_s
         else:
             self._watched_s += elapsed_s
-        graph = LockGraph(snapshot)
+        graph = graph_of(snapshot)
         waiting = _waiting(graph)
         credits_s = [min(elapsed_s, one.wait_s) for one in waiting]
         if self._timeline is None:

@@ -145,6 +145,24 @@ class LockGraph(WaitForGraph[Party]):
         return f"{name or (session.backend_type if session else '') or 'session'} ({where})"
 
 
+_made: list[LockGraph] = []
+"""The last graphs of `graph_of`."""
+_MADE_KEPT = 2
+
+
+def graph_of(snapshot: LockSnapshot) -> LockGraph:
+    """The graph of a snapshot; that of the last ones is made once for all that ask.
+
+    A queue of 2,000 has two million edges: its graph takes seconds.
+    """
+    for graph in _made:
+        if graph.snapshot is snapshot:
+            return graph
+    graph = LockGraph(snapshot)
+    _made[:] = [graph, *_made[: _MADE_KEPT - 1]]
+    return graph
+
+
 def running_test(session: Session) -> str | None:
     """The test that a session runs, as far as its application_name, or a list of tests, tells."""
     identity = session.identity

@@ -131,14 +131,13 @@ class WaitForGraph(Generic[N]):
         # One is enough of a queue: each of those ahead is shown where it stands itself.
         return holding or [min((len(self._blockers.get(blocker, ())), blocker) for blocker in blockers)[1]]
 
-    def _reach(self, start: Iterable[N], step: Mapping[N, Iterable[N]]) -> set[N]:
-        seen: set[N] = set()
-        todo = list(start)
+    def _reach(self, start: Iterable[N], step: Mapping[N, set[N]]) -> set[N]:
+        seen = set(start)
+        todo = list(seen)
         while todo:
-            node = todo.pop()
-            if node not in seen:
-                seen.add(node)
-                todo.extend(step.get(node, ()))
+            new = step.get(todo.pop(), set()) - seen
+            seen |= new
+            todo.extend(new)
         return seen
 
     def _components(self) -> list[set[N]]:

@@ -33,11 +33,10 @@ def lock_detail(
 
     `acts`: keys cancel and end sessions. Without `whole_statement`, the statement is on one line.
     """
-    free = unblocking(graph, root, diagnosis)
     texts = [labelled("Why", plain(diagnosis.explanation))]
     if party != root:
         texts += [labelled("Wait", f"It {fact}") for fact in lock_facts(graph, party)[:1]]
-    texts += _advice(graph, party, diagnosis, free, acts=acts)
+    texts += advice_texts(graph, party, root, diagnosis, acts=acts)
     session = graph.sessions.get(party)
     if session is not None and label_of(session).is_cut:
         texts.append(labelled("Name", CUT, "quiet"))
@@ -51,10 +50,9 @@ def lock_detail(
 def queue_detail(graph: LockGraph, queue: Queue, root: Party, diagnosis: Diagnosis, *, acts: bool) -> Detail:
     """The detail of a folded queue in the tree of `root`."""
     title = f"{queue.waiting:,} more wait for {queue.waits_for} behind {plain(graph.who(queue.blocker))}"
-    free = unblocking(graph, root, diagnosis)
     texts = [
         labelled("Why", plain(diagnosis.explanation)),
-        *_advice(graph, None, diagnosis, free, acts=acts),
+        *advice_texts(graph, None, root, diagnosis, acts=acts),
     ]
     return Detail((Toned(title, "lit"),), tuple(texts))
 
@@ -79,13 +77,14 @@ def _dotted(parts: list[str]) -> str:
     return "".join(f" · {part}" for part in parts if part)
 
 
-def _advice(
-    graph: LockGraph, party: Party | None, diagnosis: Diagnosis, free: Unblocking | None, *, acts: bool
+def advice_texts(
+    graph: LockGraph, party: Party | None, root: Party, diagnosis: Diagnosis, *, acts: bool = False
 ) -> list[Labelled]:
-    """What to change in the tests, and what frees those that wait now."""
+    """What to change in the tests, and what frees those that wait now; keys if they act on `party`."""
+    free = unblocking(graph, root, diagnosis)
     texts = []
     if better := advice_afterwards(diagnosis.advice):
-        practice = (Toned(f"  {diagnosis.practice}", "quiet"),) if diagnosis.practice else ()
+        practice = (Toned(f" ({diagnosis.practice}.)", "quiet"),) if diagnosis.practice else ()
         texts.append(Labelled("Fix", ((Toned(plain(better), "good"), *practice),), vital=True))
     if graph.snapshot.is_past:
         return texts

@@ -77,10 +77,8 @@ def joined(lines: Sequence[Line]) -> tuple[Toned, ...]:
 
 def _with_hint(line: Line, width: int) -> Line:
     text = "".join(part.text for part in line).rstrip()
-    room = width - len(_MORE)
-    if len(text) > room - 1:
-        line = _slice(line, 0, room - 1)
-    return (*line, Toned("…"), Toned(_MORE, "notice"))
+    kept = text[: width - len(_MORE) - 1].rstrip()
+    return (*_slice(line, 0, len(kept)), Toned("…"), Toned(_MORE, "notice"))
 
 
 def _wrapped(one: Labelled, width: int) -> Iterator[Line]:

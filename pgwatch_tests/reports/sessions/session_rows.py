@@ -8,7 +8,7 @@ from fnmatch import fnmatchcase
 from typing import Literal
 
 from pgwatch_tests.identity import test_names
-from pgwatch_tests.locks.graph.lock_graph import LockGraph
+from pgwatch_tests.locks.graph.lock_graph import LockGraph, graph_of
 from pgwatch_tests.locks.model import LockSnapshot, Party, Session
 from pgwatch_tests.locks.waits.session_waits import waits_for
 from pgwatch_tests.reports.locks.lock_tree import name_of
@@ -55,7 +55,7 @@ def session_rows(
 
     `databases` are globs: of those that match one only; `idle_only`: only those that run no statement.
     """
-    graph = LockGraph(snapshot)
+    graph = graph_of(snapshot)
     sessions = [
         one
         for one in snapshot.clients

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pgwatch_tests.leaks.model import LeakReport
 from pgwatch_tests.locks.contention.contention import Contention
 from pgwatch_tests.locks.contention.last_troubles import Trouble
-from pgwatch_tests.locks.graph.lock_graph import LockGraph
+from pgwatch_tests.locks.graph.lock_graph import LockGraph, graph_of
 from pgwatch_tests.locks.model import LockSnapshot
 from pgwatch_tests.record.replay.source import Picture
 from pgwatch_tests.text.times import clock
@@ -29,7 +29,6 @@ class ReplayData:
     contention_restarts: bool = False
     troubles: tuple[Trouble, ...] = ()
     """None: the time line shows what was before."""
-    _graph: LockGraph | None = None
 
     @property
     def snapshot(self) -> LockSnapshot | None:
@@ -37,12 +36,7 @@ class ReplayData:
 
     @property
     def graph(self) -> LockGraph | None:
-        snapshot = self.snapshot
-        if snapshot is None:
-            self._graph = None
-        elif self._graph is None or self._graph.snapshot is not snapshot:
-            self._graph = LockGraph(snapshot)
-        return self._graph
+        return None if self.snapshot is None else graph_of(self.snapshot)
 
     @property
     def absence(self) -> str:

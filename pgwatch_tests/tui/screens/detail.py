@@ -5,11 +5,16 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from functools import partial
 
+from pgwatch_tests.locks.diagnosis.rules import diagnose
 from pgwatch_tests.locks.graph.lock_graph import LockGraph
 from pgwatch_tests.locks.model import HeldLock, Party, Session
+from pgwatch_tests.reports.locks.lock_detail import advice_texts
 from pgwatch_tests.reports.locks.lock_tree import lock_facts
+from pgwatch_tests.reports.render.detail_text import labelled
 from pgwatch_tests.text import durations
-from pgwatch_tests.text.plain_text import plain, plain_lines
+from pgwatch_tests.text.plain_text import plain
+from pgwatch_tests.text.toned_sql import toned_sql
+from pgwatch_tests.text.toned_text import Cell, Toned
 from pgwatch_tests.tui.screens.text import TextScreen
 from pgwatch_tests.tui.workers import start_worker
 
@@ -20,7 +25,10 @@ ReadHeld = Callable[[Party], Awaitable[tuple[HeldLock, ...] | None]]
 
 
 class DetailScreen(TextScreen):
-    """A session or prepared transaction as it was when opened, and its locks once they are read."""
+    """A session or prepared transaction as it was when opened, and its locks once they are read.
+
+    First why it blocks or waits and what to do; last its statement.
+    """
 
     def __init__(self, graph: LockGraph, party: Party, read_held: ReadHeld | None = None) -> None:
         super().__init__(str(party) if party.pid else "prepared transaction", [])
@@ -38,8 +46,21 @@ class DetailScreen(TextScreen):
         if self.is_mounted:
             self.show(self._all_lines(_held_lines(held)))
 
-    def _all_lines(self, held: list[str]) -> list[str]:
-        return [*_lines(self._graph, self._party), *held, *_query(self._graph, self._party)]
+    def _all_lines(self, held: list[str]) -> list[Cell]:
+        graph, party = self._graph, self._party
+        return [*_advice(graph, party), *_lines(graph, party), *held, *_query(graph, party)]
+
+
+def _advice(graph: LockGraph, party: Party) -> list[Cell]:
+    root = graph.root_of(party) or (party if graph.blocks(party) else None)
+    if root is None:
+        return []
+    diagnosis = diagnose(graph, root)
+    texts = advice_texts(graph, party, root, diagnosis)
+    lines: list[Cell] = []
+    for one in (labelled("Why", plain(diagnosis.explanation)), *texts):
+        lines += [(Toned(f"{one.label:<13}", "quiet"), *line) for line in one.lines]
+    return [*lines, ""]
 
 
 def _held_lines(held: tuple[HeldLock, ...] | None) -> list[str]:
@@ -76,11 +97,11 @@ def _lines(graph: LockGraph, party: Party) -> list[str]:
     return lines
 
 
-def _query(graph: LockGraph, party: Party) -> list[str]:
+def _query(graph: LockGraph, party: Party) -> list[Cell]:
     session = graph.sessions.get(party)
     if session is None or not session.query:
         return []
-    lines = ["", *plain_lines(session.query[:_MOST_CHARACTERS])]
+    lines: list[Cell] = ["", *toned_sql(session.query[:_MOST_CHARACTERS])]
     if len(session.query) > _MOST_CHARACTERS:
         lines.append(f"… cut: {len(session.query):,} characters in all (y copies all)")
     return lines

@@ -9,11 +9,13 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import VerticalScroll
 from textual.screen import ModalScreen
-from textual.widgets import Static
+
+from pgwatch_tests.text.toned_text import Cell, Toned
+from pgwatch_tests.tui.widgets.still_text import StillText
 
 
 class TextScreen(ModalScreen[None]):
-    """Lines of plain text in a scrollable box."""
+    """Lines of plain text, toned where that tells something, in a scrollable box."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,enter,question_mark", "dismiss", "Close"),
@@ -23,7 +25,7 @@ class TextScreen(ModalScreen[None]):
         Binding("up,k", "scroll(-1)", show=False),
     ]
 
-    def __init__(self, title: str, lines: Sequence[str]) -> None:
+    def __init__(self, title: str, lines: Sequence[Cell]) -> None:
         super().__init__()
         self._title = title
         self._lines = lines
@@ -31,17 +33,16 @@ class TextScreen(ModalScreen[None]):
     def compose(self) -> ComposeResult:
         with VerticalScroll(id="box") as box:
             box.border_title = self._title
-            yield Static("\n".join(self._lines), markup=False, id="text")
+            yield StillText(id="text", ground="surface")
 
-    def show(self, lines: Sequence[str]) -> None:
+    def show(self, lines: Sequence[Cell]) -> None:
         """Replaces the text."""
-        self.query_one("#text", Static).update("\n".join(lines))
+        self.query_one(StillText).say(_joined(lines))
         self.call_after_refresh(self._show_more)
 
     def on_mount(self) -> None:
-        box = self.query_one("#box")
-        self.watch(box, "scroll_y", self._show_more)
-        self.call_after_refresh(self._show_more)
+        self.watch(self.query_one("#box"), "scroll_y", self._show_more)
+        self.show(self._lines)
 
     def on_resize(self) -> None:
         self.call_after_refresh(self._show_more)
@@ -58,3 +59,11 @@ class TextScreen(ModalScreen[None]):
     def action_scroll(self, lines: int) -> None:
         """Scrolls by `lines`."""
         self.query_one("#box").scroll_relative(y=lines, animate=False)
+
+
+def _joined(lines: Sequence[Cell]) -> tuple[Toned, ...]:
+    parts: list[Toned] = []
+    for number, line in enumerate(lines):
+        parts += [Toned("\n")] if number else []
+        parts += [Toned(line)] if isinstance(line, str) else line
+    return tuple(parts)

@@ -68,7 +68,8 @@ def _lit_guides(rows: Sequence[FoldedRow], selected: str | None) -> dict[int, fr
     if number is None:
         return {}
     chain = (*rows[number].above, number)
-    lit: dict[int, set[int]] = {}
+    # The root's own fold mark is lit, too.
+    lit: dict[int, set[int]] = {chain[0]: {-1}} if len(chain) > 1 else {}
     for depth, (upper, lower) in enumerate(pairwise(chain)):
         for between in range(upper + 1, lower + 1):
             lit.setdefault(between, set()).add(depth)

@@ -8,7 +8,7 @@ from textual.app import ComposeResult
 from textual.containers import Vertical
 from textual.reactive import reactive
 
-from pgwatch_tests.locks.graph.lock_graph import LockGraph
+from pgwatch_tests.locks.graph.lock_graph import graph_of
 from pgwatch_tests.locks.model import LockSnapshot
 from pgwatch_tests.postgres.runs import announced
 from pgwatch_tests.reports.locks.verdict import Clause, Facts, clauses
@@ -88,7 +88,7 @@ class StatusLine(Vertical):
             self._clauses = ()
             return
         self._clauses = clauses(
-            LockGraph(status.snapshot),
+            graph_of(status.snapshot),
             replace(with_runs(status.facts, status.snapshot), is_stale=bool(status.trouble)),
         )
 

@@ -1,0 +1,67 @@
+"""A detail fits its width, and what to do is within its height, whatever else has to go."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pgwatch_tests.reports.render.detail_text import Detail, Labelled, Line, detail_lines, labelled
+from pgwatch_tests.text.toned_text import Toned, text_of
+
+WORDS = st.text("ab  c", min_size=1, max_size=120)
+TEXTS = st.lists(
+    st.builds(
+        lambda text, vital: labelled("Fix" if vital else "Why", text, vital=vital), WORDS, st.booleans()
+    ),
+    max_size=5,
+)
+
+
+@st.composite
+def details(draw: st.DrawFn) -> Detail:
+    return Detail((Toned(draw(WORDS)),), tuple(draw(TEXTS)))
+
+
+def letters(lines: list[Line]) -> str:
+    return "".join("".join(map(text_of, lines)).split())
+
+
+@given(details(), st.integers(16, 90))
+def test_no_line_is_too_wide_and_no_word_is_lost(detail: Detail, width: int) -> None:
+    lines = detail_lines(detail, width)
+    assert all(len(text_of(line)) <= width for line in lines)
+    said = "".join(text_of(line).replace("Fix", "").replace("Why", "") for line in lines)
+    expected = text_of(detail.title) + "".join(text_of(one.lines[0]) for one in detail.texts)
+    assert "".join(said.split()) == "".join(expected.split())
+
+
+@given(details(), st.integers(20, 90), st.integers(1, 12))
+def test_what_to_do_is_within_the_height(detail: Detail, width: int, height: int) -> None:
+    vital = tuple(one for one in detail.texts if one.vital)
+    lines = detail_lines(detail, width, height)
+    wanted = detail_lines(Detail((), vital), width)[1:]
+    assert all(len(text_of(line)) <= width for line in lines)
+    if len(wanted) <= height:
+        assert all(line in lines[:height] for line in wanted)
+    elif len(detail_lines(detail, width)) > height:
+        [only] = lines
+        assert text_of(only).endswith("⏎ all")
+
+
+def test_the_first_text_gives_way() -> None:
+    why = labelled("Why", "one two three four five six seven eight nine ten eleven twelve")
+    fix = labelled("Fix", "Do it.", vital=True)
+    shown = [text_of(line) for line in detail_lines(Detail((Toned("test_a"),), (why, fix)), 30, 4)]
+    assert shown == [
+        "test_a",
+        "Why   one two three four five",
+        "      six seven eight…  ⏎ all",
+        "Fix   Do it.",
+    ]
+    assert len(detail_lines(Detail((Toned("test_a"),), (why, fix)), 30, 5)) == 5
+
+
+def test_a_statement_for_copying_stays_on_one_line() -> None:
+    text = Labelled("Now", ((Toned("End its session (SELECT pg_terminate_backend(15611)): now."),),))
+    shown = [text_of(line) for line in detail_lines(Detail((), (text,)), 46)]
+    assert any("(SELECT pg_terminate_backend(15611)):" in line for line in shown)
