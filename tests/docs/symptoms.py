@@ -14,7 +14,7 @@ from types import MappingProxyType
 
 import psycopg
 from psycopg import errors
-from psycopg.conninfo import make_conninfo
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from tests.cli.running import pgwatch
 from tests.locks.scenarios.cast import Cast, Session
@@ -44,7 +44,9 @@ class Stage:
     def show(self, *arguments: str) -> None:
         """Runs a command, as its reader would."""
         done = pgwatch(self.home, *arguments, extra={"DATABASE_URL": self.cast.dsn})
-        self.shown.append(f"$ pgwatch-tests {' '.join(arguments)}\n{done.stdout.rstrip()}")
+        # The directory of a socket, where it was reached.
+        output = done.stdout.replace(str(conninfo_to_dict(self.cast.dsn)["host"]), "localhost")
+        self.shown.append(f"$ pgwatch-tests {' '.join(arguments)}\n{output.rstrip()}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,12 +233,15 @@ def terminated(stage: Stage) -> psycopg.Error:
 def aborted_transaction(stage: Stage) -> psycopg.Error:
     session = stage.session("books")
     error_of(lambda: session.execute("SELECT 1 / 0"))
+    stage.show("sessions", "--idle")
     return error_of(lambda: session.execute("SELECT 1"))
 
 
 @symptom("terminating connection due to idle-in-transaction timeout")
 def idle_in_transaction_timeout(stage: Stage) -> psycopg.Error:
     session = stage.session("books")
+    session.execute("SELECT now()")
+    stage.show("sessions", "--idle")
     session.execute("SET idle_in_transaction_session_timeout = '1ms'")
     pid = session.info.backend_pid
     query = "SELECT 1 WHERE NOT EXISTS (SELECT FROM pg_stat_activity WHERE pid = %s)"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 from jsonschema import Draft202012Validator
 from referencing import Registry, Resource
 
+import pgwatch_tests
 from pgwatch_tests.junit.summary import FindingKind
 from pgwatch_tests.leaks.model import Confidence, LeftoverKind
 from pgwatch_tests.locks.model import EdgeKind
@@ -89,6 +91,7 @@ def documents(home: Path, python: str, database: Database) -> Iterator[Any]:
         assert done.returncode in (0, 1, 4), done.stderr
 
     yield printed("locks")
+    yield printed("sessions")
     yield printed("locks", "--watch", "1")
     yield printed("leaks", "--kinds", "all", "--tests", "tests.txt", "--transactions", ".")
     yield printed("leaks", "--databases", database.name)
@@ -160,6 +163,14 @@ def test_a_schema_is_one(name: str) -> None:
     title = f"pgwatch-tests.{name.removesuffix('-1.json')}/1"
     assert (schema["$id"], schema["title"], schema["properties"]["schema"]) == (name, title, {"const": title})
     assert schema["description"].endswith(".")
+
+
+def test_each_document_has_a_schema() -> None:
+    package = Path(pgwatch_tests.__file__).parent
+    source = "".join(path.read_text(encoding="utf-8") for path in package.rglob("*.py"))
+    named = {f"{name}-1.json" for name in re.findall(r"pgwatch-tests\.([a-z-]+)/1\b", source)}
+    # What the plugin's processes tell each other, in a file that is gone after the run.
+    assert named - {"waits-1.json"} == set(SCHEMAS)
 
 
 WORDS: list[tuple[str, str, object]] = [
