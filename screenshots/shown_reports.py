@@ -17,8 +17,10 @@ from pgwatch_tests.record.run_summary import BlockedSum, PairSum, RunFacts
 from pgwatch_tests.reports.runs import recorded_fleet, run_table
 from pgwatch_tests.reports.runs_over_time import trend_text
 from pgwatch_tests.run.checks.fail_on import Evidence
+from pgwatch_tests.run.hangs.hangs import HangWatch
 from pgwatch_tests.run.outcome import closing_words
 from screenshots import readme
+from tests.locks.snapshots import edge, session, snapshot
 from tests.record.recordings import BEGAN, leak_report, make_recording
 
 _BLOCKER, _WAITER = "tests/test_a.py::test_books", "tests/test_b.py::test_pays"
@@ -48,6 +50,7 @@ def outputs() -> dict[str, str]:
     report = _report()
     return {
         "run-closing": _closing(report),
+        "run-hang": _hang(),
         "report-run": "$ pgwatch-tests report pgwatch-results/\n" + run_table.table(report),
         "report-servers": _of_servers(),
         "trend": _trend(),
@@ -66,6 +69,18 @@ def _closing(report: RunReport) -> str:
     record = RunRecord(_FACTS, files={"html": "report.html"})
     known = Evidence(waits=server.waits, deadlocks=server.deadlocks, hangs=(), leaks=leak_report())
     return "\n".join(f"pgwatch-tests: {line}" for line in closing_words.lines(record, known, _RESULTS, 0))
+
+
+def _hang() -> str:
+    holder = replace(
+        session(4711, "pytest:gw0 tests/test_a.py::test_books", "idle in transaction"),
+        state_age_s=31.0,
+        query="UPDATE users SET name = 'Anna' WHERE id = 1",
+    )
+    waiter = session(4712, "pytest:gw1 tests/test_a.py::test_waits")
+    waits = edge(4712, 4711, wait_s=30.0, target="row of users (id=1)")
+    told, _, _ = HangWatch(30.0).look(snapshot((waits,), (holder, waiter)), 0.0)
+    return "\n".join(f"pgwatch-tests: {line}" for one in told for line in one.text.splitlines())
 
 
 def _of_servers() -> str:

@@ -70,10 +70,10 @@ def record() -> None:
 
 
 def _weight(example: Example) -> tuple[int, int, int]:
-    """The example to take is the one in which most can be seen; of these, the smallest and most usual one."""
+    """The example to take is the one in which most can be seen; of these, a usual one, and the smallest."""
     snapshot = example.snapshot
     hidden = sum(session.hidden for session in snapshot.sessions)
-    return hidden, len(snapshot.shown_edges), len(snapshot.prepared)
+    return hidden, len(snapshot.prepared), len(snapshot.shown_edges)
 
 
 def _rank(example: Example) -> tuple[int, str]:
