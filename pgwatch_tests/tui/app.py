@@ -371,12 +371,14 @@ class Dashboard(TabbedApp):
         tab, graph = self._tab, self._present_graph()
         parties = tab.marked or [one for one in (tab.selected,) if one is not None]
         if self._actions is not None and parties and graph is not None:
+            tab.table.choose()
             self._actions.ask(graph, parties, how, tab.clear_marks)
 
     def action_follow_advice(self) -> None:
         """Asks whether to do what the advice about the selected session says."""
         party, graph = self._tab.selected, self._present_graph()
         if self._actions is not None and party is not None and graph is not None:
+            self._tab.table.choose()
             self._actions.follow_advice(graph, party)
 
     def action_mark(self) -> None:

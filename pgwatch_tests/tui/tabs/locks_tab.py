@@ -118,6 +118,11 @@ class LocksTab(DashboardTab):
         return None if number is None else self._rows[number]
 
     @property
+    def _told_row(self) -> FoldedRow | None:
+        """The row that the pane tells of: the selected one, else that of the largest trouble."""
+        return self._row or (self._rows[0] if self._rows else None)
+
+    @property
     def selected(self) -> Party | None:
         """The session or prepared transaction under the cursor."""
         row = self._row
@@ -129,19 +134,15 @@ class LocksTab(DashboardTab):
         return None if number is None else self._rows[number].party
 
     def offers(self, action: str) -> bool:
+        if action == "copy":
+            return bool(self.copyable)
         row = self._row
-        if row is None or self._graph is None:
-            return False
-        return (
-            action == "detail"
-            or (action == "act" and row.party is not None)
-            or (action == "copy" and bool(self.copyable))
-        )
+        return row is not None and (action == "detail" or (action == "act" and row.party is not None))
 
     @property
     def copyable(self) -> list[tuple[str, str]]:
         """The statement that the advice names, and the selected session's query."""
-        graph, row = self._graph, self._row
+        graph, row = self._graph, self._told_row
         if graph is None or row is None:
             return []
         found = []
@@ -228,14 +229,15 @@ class LocksTab(DashboardTab):
         self.call_after_refresh(self._tell_what_is_beyond)
 
     def _detail(self) -> Detail | None:
-        graph, row = self._graph, self._row
+        graph, row = self._graph, self._told_row
         if graph is None or row is None:
             return None
+        acts = self._acts and self._row is not None
         diagnosis = self._diagnosis(row.root)
         if isinstance(row.shown, Queue):
-            return queue_detail(graph, row.shown, row.root, diagnosis, acts=self._acts)
+            return queue_detail(graph, row.shown, row.root, diagnosis, acts=acts)
         tall = self.app.size.height > _TALL
-        return lock_detail(graph, row.shown.party, row.root, diagnosis, acts=self._acts, whole_statement=tall)
+        return lock_detail(graph, row.shown.party, row.root, diagnosis, acts=acts, whole_statement=tall)
 
     def _tell_what_is_beyond(self) -> None:
         """Says in the pane's border how many groups are above and below what is shown of the table."""

@@ -56,7 +56,8 @@ class LiveTable(DataTable[Text]):
     """A table of rows by key. Cells are plain text, never markup; a tone has its colour in the theme.
 
     With `hides`, it is hidden while it has no rows; else it keeps its head, and the focus. A cursor that
-    lost its row, without an heir, is hidden until a key or the mouse moves it.
+    lost the row that somebody chose, without an heir, is hidden until a key or the mouse moves it; one that
+    nobody has moved goes to the first row.
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -85,6 +86,8 @@ class LiveTable(DataTable[Text]):
         self._without_row: Timer | None = None
         """Runs while the cursor has lost its row."""
         self._hides = hides
+        self._is_chosen = False
+        """Whether somebody moved the cursor, or did something with its row."""
 
     def on_mount(self) -> None:
         self.app.theme_changed_signal.subscribe(self, self._use_theme)
@@ -173,8 +176,12 @@ class LiveTable(DataTable[Text]):
         """Moves the cursor to the row of `key`, if it is there, and scrolls it into view."""
         number = _position(self._rows_shown, key)
         if number is not None:
-            self.show_cursor = True
+            self._regain_cursor()
             self.move_cursor(row=number)
+
+    def choose(self) -> None:
+        """Takes the selected row for chosen, as if the cursor had been moved there."""
+        self._is_chosen = True
 
     def _change_a_few(self, rows: tuple[LiveRow, ...]) -> bool:
         """Changes the cells of the rows that differ, if these are few and their keys have stayed."""
@@ -201,6 +208,8 @@ class LiveTable(DataTable[Text]):
         if number is None and key is not None and heir is not None and rows:
             successor = heir(key)
             number = None if successor is None else _position(rows, successor)
+            if number is None and not self._is_chosen:
+                number = 0
             self.show_cursor = number is not None
             if number is None:
                 self._take_first_later()
@@ -267,6 +276,7 @@ class LiveTable(DataTable[Text]):
 
     def _regain_cursor(self) -> bool:
         """Shows a hidden cursor; returns whether it was hidden."""
+        self._is_chosen = True
         hidden = not self.show_cursor
         if hidden:
             self.show_cursor = True

@@ -113,11 +113,33 @@ async def test_a_cursor_whose_group_is_free_selects_nobody_until_it_is_moved() -
         rest = tuple(group for group in two_groups().groups if group.waiter.pid < 50)
         await refresh(source, pilot, replace(two_groups(), groups=rest))
         assert selected(app) is None
+        assert "left a transaction open" in screen_text(app), "the largest trouble is told none the less"
+        assert "K ends it" not in screen_text(app)
         await pilot.press("K")
         await settled(pilot)
         assert len(app.screen_stack) == 1
         await pilot.press("n")
         assert selected(app) == 1
+
+
+async def test_a_cursor_that_nobody_moved_goes_to_the_largest_trouble() -> None:
+    rest = replace(two_groups(), groups=tuple(one for one in two_groups().groups if one.waiter.pid > 50))
+    source, app = dashboard(two_groups())
+    async with app.run_test(size=(120, 30)) as pilot:
+        await settled(pilot)
+        assert selected(app) == 1
+        await refresh(source, pilot, rest)
+        assert selected(app) == 50
+
+
+async def test_after_a_question_the_cursor_counts_as_moved() -> None:
+    rest = replace(two_groups(), groups=tuple(one for one in two_groups().groups if one.waiter.pid > 50))
+    source, app = dashboard(two_groups())
+    async with app.run_test(size=(120, 30)) as pilot:
+        await settled(pilot)
+        await pilot.press("K", "escape")
+        await refresh(source, pilot, rest)
+        assert selected(app) is None
 
 
 async def test_from_root_to_root_and_to_the_deadlock() -> None:
