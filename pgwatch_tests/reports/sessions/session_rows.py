@@ -7,19 +7,17 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Literal
 
-from pgwatch_tests.identity import test_names
 from pgwatch_tests.locks.graph.lock_graph import LockGraph, graph_of
 from pgwatch_tests.locks.model import LockSnapshot, Party, Session
 from pgwatch_tests.locks.waits.session_waits import waits_for
-from pgwatch_tests.reports.locks.lock_tree import name_of
+from pgwatch_tests.reports.locks.test_labels import label_of
+from pgwatch_tests.reports.locks.wait_tones import of_idle_transaction, of_wait
 from pgwatch_tests.text.plain_text import one_line, plain
 from pgwatch_tests.text.toned_text import Tone
 
 Order = Literal["longest in state", "test", "pid", "database", "blocked"]
 
 _QUIET_STATES = ("idle", "")
-_OLD_S, _VERY_OLD_S = 1.0, 10.0
-"""Seconds that a transaction may be idle: a test between two statements is; one of ten seconds is stuck."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,20 +65,15 @@ def session_rows(
 
 
 def _row(session: Session, graph: LockGraph) -> SessionRow:
-    identity, party = session.identity, Party(session.pid)
+    label, party = label_of(session), Party(session.pid)
     edge = next(iter(graph.waits(party)), None)
     wait_s = graph.wait_s(party)
-    if identity is None:
-        worker, test, place = "", name_of(session), ""
-    else:
-        worker = plain(identity.worker_label)
-        test, place = map(plain, test_names.split(identity.label))
     return SessionRow(
         session,
         f"{session.pid}/{session.backend_start}",
-        worker,
-        test,
-        place,
+        label.worker,
+        label.name,
+        label.place,
         plain(session.database or ""),
         plain(session.user or ""),
         plain(session.client),
@@ -89,16 +82,14 @@ def _row(session: Session, graph: LockGraph) -> SessionRow:
         plain(waits_for(session) if edge is None else edge.lock.target or edge.lock.type),
         wait_s,
         one_line(session.query),
-        _tone(session, is_blocked=edge is not None),
+        _tone(session) if edge is None else of_wait(wait_s),
     )
 
 
-def _tone(session: Session, *, is_blocked: bool) -> Tone:
-    state, age_s = session.state or "", session.state_age_s or 0.0
-    if is_blocked:
-        return "trouble"
+def _tone(session: Session) -> Tone:
+    state = session.state or ""
     if state.startswith("idle in transaction"):
-        return "trouble" if age_s >= _VERY_OLD_S else "warning" if age_s >= _OLD_S else "notice"
+        return of_idle_transaction(session.state_age_s)
     return "quiet" if session.hidden or state in _QUIET_STATES else ""
 
 

@@ -30,7 +30,7 @@ def sessions() -> LockSnapshot:
 def test_what_is_in_trouble_stands_first() -> None:
     rows = session_rows(sessions(), "longest in state")
     assert [row.session.pid for row in rows] == [2, 1, 3, 5, 4]
-    assert [row.tone for row in rows] == ["trouble", "warning", "", "quiet", "quiet"]
+    assert [row.tone for row in rows] == ["notice", "warning", "", "quiet", "quiet"]
     assert rows[0].waits == "row of seats (id=1)"
     assert (rows[1].worker, rows[1].test, rows[1].place) == ("gw0", "test_holds", "tests/test_a.py")
     assert [row.session.pid for row in session_rows(sessions(), "pid")] == [1, 2, 3, 4, 5]
