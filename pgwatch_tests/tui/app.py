@@ -114,7 +114,7 @@ class Dashboard(TabbedApp):
     ) -> None:
         tabs: list[DashboardTab] = [
             LocksTab(acts=act is not None),
-            SessionsTab(),
+            SessionsTab(acts=act is not None),
             LeaksTab(),
             ContentionTab(),
         ]

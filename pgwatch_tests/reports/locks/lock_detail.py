@@ -5,7 +5,7 @@ from __future__ import annotations
 from pgwatch_tests.locks.diagnosis.evidence import Diagnosis, advice_afterwards, advice_now
 from pgwatch_tests.locks.diagnosis.unblocking import Unblocking, unblocking
 from pgwatch_tests.locks.graph.lock_graph import LockGraph
-from pgwatch_tests.locks.model import Party
+from pgwatch_tests.locks.model import Party, Session
 from pgwatch_tests.reports.locks.folded_tree import Queue
 from pgwatch_tests.reports.locks.lock_tree import lock_facts
 from pgwatch_tests.reports.locks.test_labels import CUT, label_of
@@ -17,7 +17,6 @@ from pgwatch_tests.text.toned_text import Tone, Toned
 
 _MOST_LINES = 100
 _ROOM_FOR_SQL = 10_000
-_KEYS = {"cancel": "C", "terminate": "K", "roll_back": "K"}
 
 
 def lock_detail(
@@ -40,11 +39,8 @@ def lock_detail(
     session = graph.sessions.get(party)
     if session is not None and label_of(session).is_cut:
         texts.append(labelled("Name", CUT, "quiet"))
-    if session is not None and session.query:
-        query = session.query[:_ROOM_FOR_SQL]
-        lines = toned_sql(query)[:_MOST_LINES] if whole_statement else [toned_sql_line(query)]
-        texts.append(Labelled("SQL" if session.state == "active" else "Last", tuple(lines)))
-    return Detail(_title(graph, party, "root" if party == root else "lit"), tuple(texts))
+    texts += statement_text(session, whole_statement)
+    return Detail(party_title(graph, party, "root" if party == root else "lit"), tuple(texts))
 
 
 def queue_detail(graph: LockGraph, queue: Queue, root: Party, diagnosis: Diagnosis, *, acts: bool) -> Detail:
@@ -57,7 +53,16 @@ def queue_detail(graph: LockGraph, queue: Queue, root: Party, diagnosis: Diagnos
     return Detail((Toned(title, "lit"),), tuple(texts))
 
 
-def _title(graph: LockGraph, party: Party, tone: Tone) -> Line:
+def statement_text(session: Session | None, whole: bool) -> list[Labelled]:
+    """The statement that a session runs, or ran last; on one line if not `whole`. Empty if none is known."""
+    if session is None or not session.query:
+        return []
+    query = session.query[:_ROOM_FOR_SQL]
+    lines = toned_sql(query)[:_MOST_LINES] if whole else [toned_sql_line(query)]
+    return [Labelled("SQL" if session.state == "active" else "Last", tuple(lines))]
+
+
+def party_title(graph: LockGraph, party: Party, tone: Tone) -> Line:
     """`test_import  tests/test_a.py::test_import · gw3 · pid 15611 · app@10.0.0.7 · test_app`"""
     session, prepared = graph.sessions.get(party), graph.prepared.get(party)
     if session is None:
@@ -100,10 +105,15 @@ def advice_texts(
 
 def _keys(graph: LockGraph, party: Party | None, free: Unblocking, *, acts: bool, said: bool) -> list[Toned]:
     frees = f" and frees {plural(free.frees, 'session')}" if free.frees else ""
-    does = {"cancel": "cancels its statement", "terminate": "ends it", "roll_back": "rolls it back"}[free.how]
+    whom = "it" if party == free.party else str(free.party)
+    does = {
+        "cancel": f"cancels the statement of {whom}" if whom != "it" else "cancels its statement",
+        "terminate": f"ends {whom}",
+        "roll_back": f"rolls {plain(whom)} back",
+    }[free.how]
     keys = []
-    if acts and party == free.party:
-        keys.append(f"{_KEYS[free.how]} {does}{frees}")
+    if acts:
+        keys.append(f"A {does}{frees}")
     elif frees:
         keys.append(f"That{frees.removeprefix(' and')}")
     keys.append("y copies the SQL")

@@ -19,6 +19,7 @@ from pgwatch_tests.reports.locks.contention_table import (
     pair_names,
     pair_rows,
 )
+from pgwatch_tests.reports.locks.pair_detail import pair_detail
 from pgwatch_tests.reports.render.sparkline import sparkline
 from pgwatch_tests.text import durations
 from pgwatch_tests.text.numbers import plural
@@ -27,6 +28,7 @@ from pgwatch_tests.text.times import clock
 from pgwatch_tests.text.toned_text import Cell, beside
 from pgwatch_tests.tui.tabs.tab import DashboardTab, TabData
 from pgwatch_tests.tui.widgets.column_widths import Column
+from pgwatch_tests.tui.widgets.detail_pane import DetailPane
 from pgwatch_tests.tui.widgets.heat_map_view import HeatMapView
 from pgwatch_tests.tui.widgets.live_table import LiveRow, LiveTable
 from pgwatch_tests.tui.widgets.still_text import StillText
@@ -54,6 +56,8 @@ def _name_first(test: str) -> Cell:
     return beside(*test_names.split(test))
 
 
+_ABOVE = 4
+"""Lines of chart, totals and summary, which the table shares its tab with."""
 _WIDE = 110
 """Characters from which on the map is beside the list."""
 
@@ -79,6 +83,7 @@ class ContentionTab(DashboardTab):
             yield LiveTable(_COLUMNS[self._by], id="contention")
             yield HeatMapView(id="heat-map")
         yield StillText(id="no-contention", classes="empty")
+        yield DetailPane(id="pair-detail")
         yield StillText(id="contention-summary", classes="summary")
 
     def on_resize(self) -> None:
@@ -140,11 +145,14 @@ class ContentionTab(DashboardTab):
 
     @on(DataTable.RowHighlighted)
     def _show_map(self) -> None:
-        """Shows the map beside the list of pairs, where there is room for both."""
+        """Shows the map beside the list of pairs, where there is room, and the selected pair below."""
         seen, view = self._seen, self.query_one(HeatMapView)
         view.display = self._by == "test" and seen is not None and seen.waits > 0 and self.size.width >= _WIDE
         if view.display and seen is not None:
             view.show(seen.pairs.rows, self._selected_pair)
+        pair = self._selected_pair
+        detail = None if pair is None or seen is None else pair_detail(seen, pair)
+        self.query_one(DetailPane).show(detail, self.table.row_count + _ABOVE)
 
     @property
     def _selected_pair(self) -> Pair | None:

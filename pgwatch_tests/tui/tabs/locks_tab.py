@@ -34,13 +34,11 @@ from pgwatch_tests.text.plain_text import plain
 from pgwatch_tests.text.toned_text import Cell
 from pgwatch_tests.tui.tabs.lock_rows import COLUMNS, live_rows
 from pgwatch_tests.tui.tabs.tab import DashboardTab, TabData
-from pgwatch_tests.tui.widgets.detail_pane import DetailPane
+from pgwatch_tests.tui.widgets.detail_pane import TALL, DetailPane
 from pgwatch_tests.tui.widgets.live_table import LiveTable
 from pgwatch_tests.tui.widgets.still_text import StillText
 
 _SWITCHES_KEPT = 500
-_TALL = 30
-"""Lines of a screen from which a statement is shown with its own line breaks."""
 
 
 class TreeTable(LiveTable):
@@ -236,7 +234,7 @@ class LocksTab(DashboardTab):
         diagnosis = self._diagnosis(row.root)
         if isinstance(row.shown, Queue):
             return queue_detail(graph, row.shown, row.root, diagnosis, acts=acts)
-        tall = self.app.size.height > _TALL
+        tall = self.app.size.height > TALL
         return lock_detail(graph, row.shown.party, row.root, diagnosis, acts=acts, whole_statement=tall)
 
     def _tell_what_is_beyond(self) -> None:

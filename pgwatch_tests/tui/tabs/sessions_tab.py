@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from textual import on
 from textual.app import ComposeResult
+from textual.widgets import DataTable
 
+from pgwatch_tests.locks.graph.lock_graph import graph_of
 from pgwatch_tests.locks.model import LockSnapshot, Party
 from pgwatch_tests.reports.sessions import session_json
+from pgwatch_tests.reports.sessions.session_detail import session_detail
 from pgwatch_tests.reports.sessions.session_rows import ORDERS, Order, SessionRow, session_rows
 from pgwatch_tests.text import durations
 from pgwatch_tests.text.numbers import plural
@@ -15,6 +19,7 @@ from pgwatch_tests.text.plain_text import shortened_left, shortened_middle
 from pgwatch_tests.text.toned_text import Toned, beside
 from pgwatch_tests.tui.tabs.tab import DashboardTab, TabData
 from pgwatch_tests.tui.widgets.column_widths import Column
+from pgwatch_tests.tui.widgets.detail_pane import TALL, DetailPane
 from pgwatch_tests.tui.widgets.live_table import LiveRow, LiveTable
 from pgwatch_tests.tui.widgets.still_text import StillText
 
@@ -44,12 +49,16 @@ _BAR = 20
 
 
 class SessionsTab(DashboardTab):
-    """Shows the client sessions of a snapshot without the dashboard's own."""
+    """Shows the client sessions of a snapshot without the dashboard's own, and the selected one below.
+
+    `acts`: the dashboard's keys cancel and end sessions.
+    """
 
     TITLE = "Sessions"
 
-    def __init__(self) -> None:
+    def __init__(self, *, acts: bool = False) -> None:
         super().__init__()
+        self._acts = acts
         self._order: Order = next(iter(ORDERS))
         self._snapshot: LockSnapshot | None = None
         self._absence = ""
@@ -60,6 +69,7 @@ class SessionsTab(DashboardTab):
         yield StillText(id="connections", classes="summary")
         yield LiveTable(_COLUMNS, id="sessions")
         yield StillText(id="no-sessions", classes="empty")
+        yield DetailPane(id="session-detail")
 
     @property
     def selected(self) -> Party | None:
@@ -125,6 +135,17 @@ class SessionsTab(DashboardTab):
         line = self.query_one("#connections", StillText)
         line.display = snapshot is not None
         line.say(() if snapshot is None else self._connections(snapshot, len(shown), len(rows)))
+        self._show_selected()
+
+    @on(DataTable.RowHighlighted)
+    def _show_selected(self) -> None:
+        party, snapshot = self.selected, self._snapshot
+        tall = self.app.size.height > TALL
+        detail = None
+        if party is not None and snapshot is not None:
+            graph = graph_of(snapshot)
+            detail = session_detail(graph, party, acts=self._acts, whole_statement=tall)
+        self.query_one(DetailPane).show(detail, self.table.row_count)
 
     def _connections(self, snapshot: LockSnapshot, shown: int, sessions: int) -> tuple[Toned, ...]:
         """A bar of the connections used, how many sessions are shown, and in which order."""

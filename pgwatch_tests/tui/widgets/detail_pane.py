@@ -11,6 +11,8 @@ from pgwatch_tests.tui.widgets.still_text import StillText
 
 _SHARE = 0.45
 """How much of its tab it takes, at most, unless the table leaves more."""
+TALL = 30
+"""Lines of a screen from which a statement is shown with its own line breaks."""
 _BORDER, _SIDES = 1, 3
 
 

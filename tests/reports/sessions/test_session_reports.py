@@ -9,10 +9,14 @@ from dataclasses import replace
 
 import pytest
 
-from pgwatch_tests.locks.model import Capacity, LockSnapshot, Session
+from pgwatch_tests.locks.graph.lock_graph import LockGraph
+from pgwatch_tests.locks.model import Capacity, LockSnapshot, Party, Session
 from pgwatch_tests.locks.waits.session_waits import waits_for
+from pgwatch_tests.reports.render.detail_text import detail_lines, joined
 from pgwatch_tests.reports.sessions import session_csv, session_json, session_table
+from pgwatch_tests.reports.sessions.session_detail import session_detail
 from pgwatch_tests.reports.sessions.session_rows import session_rows
+from pgwatch_tests.text.toned_text import text_of
 from tests.locks.snapshots import edge, session, snapshot
 
 EVIL = "=1+1 \x1b[31m|`<b>@all\x00\u202e"
@@ -84,3 +88,24 @@ def test_waits_in_words(kind: str | None, event: str | None, state: str, words: 
     one: Session = replace(session(1, state=state), wait_event_type=kind, wait_event=event)
     assert waits_for(one) == words
     assert waits_for(replace(one, hidden=True)) == ""
+
+
+def test_the_detail_of_a_session_says_what_it_does_and_what_to_do() -> None:
+    found = sessions()
+    graph = LockGraph(found)
+
+    def said(pid: int) -> str:
+        detail = session_detail(graph, Party(pid), acts=True)
+        return "" if detail is None else text_of(joined(detail_lines(detail, 200)))
+
+    assert "A ends pid 1" in said(2)
+    assert "A ends it" in said(1)
+    assert "active for 1 min 30 s" in said(3)
+    assert "\x1b" not in said(3)
+    assert "idle for 2.0 s" in said(4)
+    assert "GRANT pg_monitor" in said(5)
+    assert said(99) == ""
+    alone = LockGraph(snapshot((), (session(1, state="idle in transaction"),)))
+    detail = session_detail(alone, Party(1))
+    assert detail is not None
+    assert "It blocks nobody yet." in text_of(joined(detail_lines(detail, 200)))

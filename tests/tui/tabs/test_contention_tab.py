@@ -216,3 +216,22 @@ async def test_the_map_beside_the_list_marks_the_selected_pair() -> None:
         await pilot.resize_terminal(80, 24)
         await settled(pilot)
         assert not view.display
+
+
+async def test_the_selected_pair_is_spelled_out_below() -> None:
+    source = Feed(blocked_snapshot(), leak_report())
+    app = source.dashboard()
+    async with app.run_test(size=(120, 30)) as pilot:
+        await settled(pilot)
+        source.locks = blocked_snapshot(after_s=2)
+        await pilot.press("4", "r")
+        await settled(pilot)
+        pane = text_of(app, "#pair-detail-text")
+        assert "blocks" in pane
+        assert "1.0 s in 1 wait, the longest 1.0 s" in pane
+        assert "Fix" in pane
+        # What is over needs nobody ended.
+        assert "pg_terminate_backend" not in pane
+        await pilot.press("s")
+        await settled(pilot)
+        assert not app.query_one("#pair-detail").display
