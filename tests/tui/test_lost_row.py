@@ -26,6 +26,9 @@ async def test_the_first_row_is_selected_after_a_while(
         await settled(pilot)
         table = app.query_one("#lock-tree", LiveTable)
         assert (table.current_key or "").startswith("pid 1 ")
+        # Whoever has moved the cursor means a row.
+        await pilot.press("down", "up")
+        await settled(pilot)
         source.locks = settle(both, snapshot((edge(4, 3),), after_s=1))
         await pilot.press("r")
         if lost_s > 1:
