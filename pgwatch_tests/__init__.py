@@ -1,3 +1,3 @@
 """Database hygiene and lock diagnostics for parallel test suites on a real PostgreSQL."""
 
-__version__ = "0.1.0"
+__version__ = "0.9.0"

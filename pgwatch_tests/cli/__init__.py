@@ -8,12 +8,16 @@ import sys
 import traceback
 from importlib import import_module
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from pgwatch_tests import __version__
 from pgwatch_tests.cli.streams import open_streams
 from pgwatch_tests.errors import INTERNAL_ERROR, INTERRUPTED, PgwatchError
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 # name -> its room in `commands`, its line in --help; it is `command` in the module of that name.
 COMMANDS = {
@@ -38,6 +42,7 @@ COMMANDS = {
 }
 
 BROKEN_PIPE = 141
+_COMPLETION = "_PGWATCH_TESTS_COMPLETE"
 _LONGEST_MESSAGE = 2_000  # characters
 
 
@@ -49,6 +54,22 @@ class _LazyGroup(click.Group):
             # Options of no command: the default command's.
             args = [*args[:position], "dashboard", *args[position:]]
         return super().parse_args(ctx, args)
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem[str]]:
+        """Returns commands with their lines in --help, and options, the default command's among them."""
+        if not incomplete.startswith("-"):
+            from click.shell_completion import CompletionItem
+
+            return [
+                CompletionItem(name, help=line)
+                for name, (_, line) in COMMANDS.items()
+                if name.startswith(incomplete)
+            ]
+        dashboard = self.get_command(ctx, "dashboard")
+        assert dashboard is not None
+        with click.Context(dashboard, info_name="dashboard") as of_dashboard:
+            found = {item.value: item for item in dashboard.shell_complete(of_dashboard, incomplete)}
+        return [*(found | {item.value: item for item in super().shell_complete(ctx, incomplete)}).values()]
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)
@@ -92,6 +113,11 @@ def group(ctx: click.Context, debug: bool) -> None:
 def main() -> None:
     """Runs the command line and leaves with the exit code that README promises."""
     open_streams()
+    if _COMPLETION in os.environ:
+        # Only for shells: it isn't needed for --help.
+        from pgwatch_tests.cli.completion import shells
+
+        shells.offer()
     sys.exit(run(sys.argv[1:]))
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from pgwatch_tests.cli import fleet_options, formats, options
+from pgwatch_tests.cli.completion.values import comma_list, format_and_file
 from pgwatch_tests.cli.formats import Format
 from pgwatch_tests.leaks import gate
 from pgwatch_tests.leaks.gate import (
@@ -73,6 +74,7 @@ also_option = click.option(
     "--also",
     multiple=True,
     callback=_also,
+    shell_complete=format_and_file(formats.LEAKS),
     metavar="FORMAT[=FILE]",
     help="Write the same count in another format too, to a file or to stdout: --also junit=leaks.xml. May be "
     "repeated.",
@@ -84,6 +86,7 @@ gate_options = options.all_of(
     click.option(
         "--kinds",
         callback=_kinds,
+        shell_complete=comma_list(("all", "default", "none", *gate.ALL_KINDS)),
         default="default",
         metavar="KINDS",
         help="Which leftovers to look for besides rows: a comma list, 'all' or 'none'. Default: "
@@ -96,6 +99,7 @@ gate_options = options.all_of(
         "--fail-on",
         "fail_on",
         callback=_fail_on,
+        shell_complete=comma_list(gate.FAIL_ON_WORDS),
         metavar="KINDS",
         help="What --fail fails on, a comma list of rows and kinds of leftovers, or 'all' or 'default'. "
         "With 'unread', exit code 4 if there are columns that aren't searched for markers (XML …). "

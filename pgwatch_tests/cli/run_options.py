@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING
 import click
 
 from pgwatch_tests.cli import options
-from pgwatch_tests.run.checks.fail_on import FailOn, parse
+from pgwatch_tests.cli.completion.values import comma_list
+from pgwatch_tests.leaks import gate
+from pgwatch_tests.run.checks.fail_on import RUN_WORDS, FailOn, parse
 from pgwatch_tests.run.guards import Aloneness, GuardOptions, HangLimit, parse_limit
 
 if TYPE_CHECKING:
@@ -27,6 +29,10 @@ def _name(_ctx: click.Context, _param: click.Parameter, value: str | None) -> st
     if value is not None and not _SHARD.fullmatch(value):
         raise click.BadParameter(f"{value!r} isn't 1 to 64 letters, digits, '.', '_' and '-'")
     return value or ""
+
+
+FAIL_ON_WORDS = comma_list((*RUN_WORDS, *gate.FAIL_ON_WORDS))
+"""The `shell_complete` of `--fail-on`."""
 
 
 def fail_on(_ctx: click.Context, _param: click.Parameter, value: str | None) -> FailOn:
@@ -279,6 +285,7 @@ check_options = options.all_of(
     click.option(
         "--fail-on",
         callback=fail_on,
+        shell_complete=FAIL_ON_WORDS,
         metavar="KINDS",
         help="Exit with 1 if the command passed and any of these was seen, with 4 if one of them couldn't be "
         "checked: a comma list of blocked (blocked=2s: for so long; default 1s), deadlock, hang, rows, and "

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, get_args
 import click
 
 from pgwatch_tests.cli import fleet_options, formats, options
+from pgwatch_tests.cli.completion.values import comma_list
 from pgwatch_tests.settings.jobs import SweepKind
 from pgwatch_tests.sweep.model import DEFAULT_SWEEP_KINDS
 
@@ -77,6 +78,7 @@ what_options = options.all_of(
         "--only",
         "kinds",
         callback=_kinds,
+        shell_complete=comma_list(KINDS),
         metavar="KINDS",
         help=f"What to remove, a comma list of {', '.join(KINDS)}. Default: "
         f"{', '.join(DEFAULT_SWEEP_KINDS)}; sessions are ended only if they are named.",

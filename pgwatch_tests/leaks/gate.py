@@ -30,6 +30,8 @@ OTHER_KINDS = tuple(kind for kind in ALL_KINDS if kind not in DEFAULT_KINDS and 
 """The kinds that may well be there on purpose: only looked for on demand."""
 BESIDE_A_BASELINE: tuple[LeftoverKind, ...] = (*DEFAULT_KINDS, *SINCE_KINDS, "large_object")
 """The default kinds with a baseline, which makes more kinds tell something."""
+FAIL_ON_WORDS = ("all", "default", "rows", "unread", *ALL_KINDS)
+"""The words of `leaks --fail-on`."""
 DEFAULT_FAIL_ON: tuple[FindingKind, ...] = ("rows", "schema", "idle_in_transaction", "prepared_transaction")
 
 # Other spellings of the kinds.
@@ -101,9 +103,7 @@ def findings_named(text: str) -> tuple[FindingKind, ...]:
         elif name in _NAMES:
             kinds.append(_NAMES[name])
         else:
-            raise ValueError(
-                f"unknown kind {word!r}; known are all, default, rows, unread, {', '.join(ALL_KINDS)}"
-            )
+            raise ValueError(f"unknown kind {word!r}; known are {', '.join(FAIL_ON_WORDS)}")
     if not kinds:
         raise ValueError("names no kind")
     return tuple(dict.fromkeys(kinds))

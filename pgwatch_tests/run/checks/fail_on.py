@@ -20,7 +20,8 @@ from pgwatch_tests.text.numbers import plural
 
 _DEFAULT_BLOCKED_S = 1.0
 """As `locks --min-wait`."""
-_ALL = ("blocked", "deadlock", "hang")
+RUN_WORDS = ("blocked", "deadlock", "hang")
+"""The words that are none of `leaks --fail-on`."""
 _MOST_NAMED = 10
 
 
@@ -79,7 +80,7 @@ def parse(text: str) -> FailOn:
             seen.add(name.removesuffix("s"))
         else:
             if name == "all":
-                seen |= {*_ALL}
+                seen |= {*RUN_WORDS}
                 blocked_s = _DEFAULT_BLOCKED_S if blocked_s is None else blocked_s
             kinds += _kinds(word)
     leaks = Gate(frozenset(kinds))
@@ -90,7 +91,7 @@ def _kinds(word: str) -> tuple[FindingKind, ...]:
     try:
         return gate.findings_named(word)
     except ValueError as error:
-        raise ValueError(str(error).replace("known are ", f"known are {', '.join(_ALL)}, ")) from None
+        raise ValueError(str(error).replace("known are ", f"known are {', '.join(RUN_WORDS)}, ")) from None
 
 
 def judge(fail_on: FailOn, known: Evidence) -> Judgement:

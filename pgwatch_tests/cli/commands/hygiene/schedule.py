@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, get_args
 import click
 
 from pgwatch_tests.cli import formats, options
+from pgwatch_tests.cli.completion.values import comma_list
 from pgwatch_tests.cli.formats import Format
 from pgwatch_tests.errors import ConfigurationError, RefusedError
 from pgwatch_tests.settings.fields import did_you_mean
@@ -54,6 +55,7 @@ def _only(_ctx: click.Context, _param: click.Parameter, value: str | None) -> tu
 @click.option(
     "--only",
     callback=_only,
+    shell_complete=comma_list(_KINDS),
     metavar="KINDS",
     help=f"With --every or --cron: remove only these, a comma list of {', '.join(_KINDS)}.",
 )

@@ -12,6 +12,7 @@ import click
 from pgwatch_tests import accepted_findings
 from pgwatch_tests.accepted_findings import Acceptance
 from pgwatch_tests.cli import accept_options, formats, options
+from pgwatch_tests.cli.completion.values import comma_list, one_of
 from pgwatch_tests.cli.formats import Format
 from pgwatch_tests.cli.runs.progress import Progress
 from pgwatch_tests.errors import EXIT_CODES, ConfigurationError, PgwatchError
@@ -20,6 +21,12 @@ from pgwatch_tests.settings.load import Flags
 if TYPE_CHECKING:
     from pgwatch_tests.lint.facts import DatabaseKeys
     from pgwatch_tests.lint.model import Finding, LintReport, Rule
+
+
+def _rule_ids() -> tuple[str, ...]:
+    from pgwatch_tests.lint.rules import RULES
+
+    return tuple(RULES)
 
 
 def _ids(_ctx: click.Context, _param: click.Parameter, values: tuple[str, ...]) -> tuple[str, ...]:
@@ -44,12 +51,24 @@ def _ids(_ctx: click.Context, _param: click.Parameter, values: tuple[str, ...]) 
     multiple=True,
     metavar="RULE,…",
     callback=_ids,
+    shell_complete=comma_list(lambda: ("all", *_rule_ids())),
     help="Check these rules only; all: also those that are off by default.",
 )
 @click.option(
-    "--ignore", "leave_out", multiple=True, metavar="RULE,…", callback=_ids, help="Leave these rules out."
+    "--ignore",
+    "leave_out",
+    multiple=True,
+    metavar="RULE,…",
+    callback=_ids,
+    shell_complete=comma_list(_rule_ids),
+    help="Leave these rules out.",
 )
-@click.option("--explain", metavar="RULE", help="Print what a rule finds, why, and what to write instead.")
+@click.option(
+    "--explain",
+    metavar="RULE",
+    shell_complete=one_of(_rule_ids),
+    help="Print what a rule finds, why, and what to write instead.",
+)
 @click.option("--rules", "list_rules", is_flag=True, help="List the rules, a line each.")
 @click.option(
     "--dsn",

@@ -46,6 +46,7 @@ _DEFAULT = Path("pgwatch-results")
 @click.option(
     "--fail-on",
     callback=run_options.fail_on,
+    shell_complete=run_options.FAIL_ON_WORDS,
     metavar="KINDS",
     help="Exit with 1 if any of these is in the report, with 4 if one of them wasn't checked or something "
     "couldn't be read: a comma list as that of `run --fail-on` (blocked=2s,deadlock,hang,rows …).",

@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from pgwatch_tests.cli import options, run_options
+from pgwatch_tests.cli.completion.values import command_line
 from pgwatch_tests.run.checks.fail_on import FailOn
 from pgwatch_tests.run.guards import HangLimit
 from pgwatch_tests.settings.load import Flags
@@ -29,7 +30,7 @@ from pgwatch_tests.settings.load import Flags
 @run_options.record_options
 @run_options.guard_options
 @run_options.check_options
-@click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
+@click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED, shell_complete=command_line)
 @click.pass_context
 def command(
     ctx: click.Context,
