@@ -8,7 +8,7 @@ from typing import Literal
 
 from pgwatch_tests.locks.graph.lock_graph import LockGraph
 from pgwatch_tests.locks.graph.wait_graph import Branch
-from pgwatch_tests.locks.model import Party
+from pgwatch_tests.locks.model import LockTag, Party
 from pgwatch_tests.reports.locks.lock_tree import TreeRow, tree_row
 
 Fold = Literal["", "open", "closed"]
@@ -114,6 +114,8 @@ class _Rest:
     """The members of a queue that its line stands for."""
 
     members: tuple[Branch[Party], ...]
+    lock: str
+    """What tells it from other queues behind the same blocker, also before the lock's name is known."""
     queue: Queue
 
 
@@ -168,7 +170,7 @@ class _Builder:
             self._push(todo, one, key, party, self._lines_of(branch))
 
     def _add_queue(self, one: _Pending, rest: _Rest, root: Party, todo: list[_Pending]) -> None:
-        key = f"queue for {rest.queue.waits_for} behind {one.blocker_key}"
+        key = f"queue for {rest.lock} behind {one.blocker_key}"
         is_open = self._all_open or key in self._switched
         self._add(one, key, root, "open" if is_open else "closed", rest.queue, False)
         if is_open:
@@ -203,12 +205,11 @@ class _Builder:
 
     def _lines_of(self, branch: Branch[Party]) -> list[Branch[Party] | _Rest]:
         """What is shown under a party: its waiters by the lock they wait for, of many the first few."""
-        queues: dict[str, list[Branch[Party]]] = {}
+        queues: dict[LockTag | str, list[Branch[Party]]] = {}
         for child in sorted(branch.children, key=self._weight):
-            edge = self._graph.edge(child.node, branch.node)
-            queues.setdefault(edge.lock.target or edge.lock.type if edge else "", []).append(child)
+            queues.setdefault(self._lock(child.node, branch.node), []).append(child)
         lines: list[Branch[Party] | _Rest] = []
-        for target, members in queues.items():
+        for lock, members in queues.items():
             if len(members) < FOLDS_FROM:
                 lines += members
                 continue
@@ -217,7 +218,7 @@ class _Builder:
                 first = number < FIRST_SHOWN or self._is_selected(one)
                 (lines if first else rest).append(one)
             if rest:
-                lines.append(_Rest(tuple(rest), self._queue(rest, target, branch.node)))
+                lines.append(_Rest(tuple(rest), str(lock), self._queue(rest, branch.node)))
         return lines
 
     def _weight(self, branch: Branch[Party]) -> tuple[bool, bool, float, Party]:
@@ -233,19 +234,22 @@ class _Builder:
     def _is_selected(self, branch: Branch[Party]) -> bool:
         return self._selected is not None and key_of(self._graph, branch.node) == self._selected
 
-    def _queue(self, members: Sequence[Branch[Party]], target: str, blocker: Party) -> Queue:
+    def _lock(self, waiter: Party, blocker: Party) -> LockTag | str:
+        edge = self._graph.edge(waiter, blocker)
+        if edge is None:
+            return ""
+        return edge.wait.tag if edge.wait else edge.lock.target or edge.lock.type
+
+    def _queue(self, members: Sequence[Branch[Party]], blocker: Party) -> Queue:
         waiting = [one.node for one in members if not one.again]
         return Queue(
             len(waiting),
             len(members) - len(waiting),
             sum(1 for one in members for _ in waiters_below(one)),
-            self._words(members[0], blocker) or target,
+            tree_row(self._graph, members[0], blocker, blocker).waits_for,
             max((self._graph.wait_s(party) or 0.0 for party in waiting), default=0.0),
             blocker,
         )
-
-    def _words(self, branch: Branch[Party], blocker: Party) -> str:
-        return tree_row(self._graph, branch, blocker, blocker).waits_for
 
 
 def _kept(tree: Branch[Party], fits: Fits) -> Branch[Party] | None:

@@ -104,7 +104,7 @@ def advice_texts(
 
 
 def _keys(graph: LockGraph, party: Party | None, free: Unblocking, *, acts: bool, said: bool) -> list[Toned]:
-    frees = f" and frees {plural(free.frees, 'session')}" if free.frees else ""
+    frees = f" and frees {plural(free.frees, 'session')} at once" if free.frees else ""
     whom = "it" if party == free.party else str(free.party)
     does = {
         "cancel": f"cancels the statement of {whom}" if whom != "it" else "cancels its statement",

@@ -9,10 +9,11 @@ from hypothesis import strategies as st
 
 from pgwatch_tests.locks.graph.lock_graph import LockGraph
 from pgwatch_tests.locks.graph.settled_waits import settle
-from pgwatch_tests.locks.model import Edge, LockSnapshot, Party
+from pgwatch_tests.locks.model import Edge, LockSnapshot, LockTag, Party
 from pgwatch_tests.reports.locks.folded_tree import (
     FIRST_SHOWN,
     FOLDS_FROM,
+    FoldedRow,
     Queue,
     folded_rows,
     key_of,
@@ -34,7 +35,9 @@ def edges(draw: st.DrawFn) -> tuple[Edge, ...]:
         for waiter in range(waiters[0], min(41, waiters[0] + waiters[1])):
             if waiter != blocker:
                 wait_s = draw(st.sampled_from([0.2, 3.0, 41.0]))
-                found[waiter, blocker] = edge(waiter, blocker, wait_s=wait_s, target=target)
+                found[waiter, blocker] = edge(
+                    waiter, blocker, wait_s=wait_s, target=target, tag=LockTag(target)
+                )
     return tuple(found.values())
 
 
@@ -150,6 +153,16 @@ def test_a_session_keeps_its_key_as_its_blockers_go() -> None:
     after = LockGraph(settled((edge(3, 2),)))
     keys = {row.party: row.key for row in folded_rows(before)}
     assert {row.party: row.key for row in folded_rows(after)}.items() <= keys.items()
+
+
+def test_a_queue_keeps_its_key_as_its_lock_gets_a_name() -> None:
+    def line(target: str) -> FoldedRow:
+        found = tuple(edge(pid, 1, target=target) for pid in range(2, 20))
+        return folded_rows(LockGraph(settled(found)))[-1]
+
+    before, after = line("row of relation 16384 (at 0,42)"), line("row of accounts (id=42)")
+    assert before.key == after.key
+    assert before.shown != after.shown
 
 
 def test_those_that_block_others_are_shown_before_those_that_only_wait() -> None:

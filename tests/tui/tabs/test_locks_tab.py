@@ -114,7 +114,7 @@ async def test_a_cursor_whose_group_is_free_selects_nobody_until_it_is_moved() -
         await refresh(source, pilot, replace(two_groups(), groups=rest))
         assert selected(app) is None
         assert "left a transaction open" in screen_text(app), "the largest trouble is told none the less"
-        assert "K ends it" not in screen_text(app)
+        assert "A ends it" not in screen_text(app)
         await pilot.press("K")
         await settled(pilot)
         assert len(app.screen_stack) == 1
@@ -210,10 +210,10 @@ async def test_the_pane_says_why_the_fix_and_what_frees_them_now(size: tuple[int
         assert "Why test_root" in drawn
         assert "Fix Commit, roll back" in drawn
         assert "Now End its session (SELECT pg_terminate_backend(1))" in drawn
-        assert "K ends it" in drawn
+        assert "A ends it" in drawn
         await pilot.press("down")
         await settled(pilot)
-        assert "K ends it" not in screen_text(app)
+        assert "A ends it" not in screen_text(app)
 
 
 async def test_on_a_low_screen_the_advice_s_beginning_and_all_of_it_by_key() -> None:
