@@ -83,9 +83,11 @@ async def _serve(
     runner = web.ServerRunner(server, shutdown_timeout=_ENDS_WITHIN_S)
     try:
         await runner.setup()
-        await web.SockSite(runner, bound).start()
+        site = web.SockSite(runner, bound)
+        await site.start()
         ready(f"{of_socket(bound).origin}/{offer.token}/")
         await stop.wait()
+        await site.stop()
     finally:
         await sessions.close()
         await runner.cleanup()
@@ -109,6 +111,9 @@ class Door:
         name = within(request.rel_url.raw_path, self._offer.token)
         if name is None:
             return _refusal(HTTPStatus.FORBIDDEN, "Open the link that pgwatch-tests serve printed.")
+        if self._sessions.are_closed:
+            # A page whose connection has just ended would come back to what ends.
+            return _refusal(HTTPStatus.SERVICE_UNAVAILABLE, "This server is ending.")
         if request.method not in ("GET", "HEAD"):
             return _refusal(HTTPStatus.METHOD_NOT_ALLOWED, "There is nothing to send here.")
         if request.rel_url.raw_path == f"/{self._offer.token}":
@@ -143,6 +148,9 @@ class Door:
         tab = Tab(socket, request.transport)
         known = self._sessions.find(request.query.get("session", ""))
         session = known or await self._sessions.start(size)
+        if session is None and self._sessions.are_closed:
+            await tab.close(WSCloseCode.GOING_AWAY)
+            return socket
         if session is None:
             await tab.say("full", self._sessions.most)
             await tab.close()

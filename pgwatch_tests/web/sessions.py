@@ -50,6 +50,7 @@ class Session:
         self._drawn = asyncio.Event()
         self._abandoned: asyncio.TimerHandle | None = None
         self._end: asyncio.Task[tuple[int, str]] | None = None
+        self._is_left = False
         self.over = asyncio.create_task(self._run())
         """Ends with the program: its exit code, and the last line of its stderr."""
 
@@ -81,10 +82,9 @@ class Session:
 
     async def leave(self) -> None:
         """Ends it for good, while its tab waits for the server to return."""
-        tab, self._tab = self._tab, None
+        self._is_left = True
         self.end()
-        if tab is not None:
-            await tab.close(WSCloseCode.GOING_AWAY)
+        await self._say_goodbye(0, "")
 
     def end(self) -> None:
         """Has the program end; `over` tells when it has."""
@@ -149,7 +149,10 @@ class Session:
         return code, error
 
     async def _say_goodbye(self, code: int, error: str) -> None:
-        if (tab := self._tab) is not None:
+        tab, self._tab = self._tab, None
+        if tab is not None and self._is_left:
+            await tab.close(WSCloseCode.GOING_AWAY)
+        elif tab is not None:
             await tab.say("ended", {"code": code, "error": error})
             await tab.close()
 
@@ -183,6 +186,11 @@ class Sessions:
         self._open: dict[str, Session] = {}
         self._one_at_a_time = asyncio.Lock()
         self._closed = False
+
+    @property
+    def are_closed(self) -> bool:
+        """Whether no more dashboards are started."""
+        return self._closed
 
     def find(self, id: str) -> Session | None:
         """The session of that id that is still there."""

@@ -82,4 +82,7 @@ class Tab:
 
     def says(self, words: str) -> None:
         """Returns once the page says so."""
-        wait_until(lambda: words in self.notice, message=f"{words!r} in the page's notice")
+        try:
+            wait_until(lambda: words in self.notice, message=f"{words!r} in the page's notice")
+        except AssertionError as error:
+            raise AssertionError(f"{error}\n{self.notice}\n{self.screen}") from None

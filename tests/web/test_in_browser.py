@@ -102,7 +102,7 @@ def test_a_lost_connection_comes_back_to_the_same_dashboard(
         tab.open(live.link.replace(str(live.port), str(tunnel.port)))
         tab.shows(str(holder))
         tab.browser.press("2")
-        parts = ("connections", "Locks  Sessions", "━━━━", "pid", "State", "q Quit", str(holder), str(waiter))
+        parts = ("connections", "━━━━", "pid", "State", "q Quit", str(holder), str(waiter))
         tab.shows(*parts)
         (before,) = live.dashboards()
         tunnel.cut()

@@ -167,12 +167,21 @@ async def test_even_a_kill_does(replayed: Served) -> None:
         assert not any(one.is_running() and one.status() != psutil.STATUS_ZOMBIE for one in dashboards)
 
 
-async def test_a_dashboard_that_hangs_is_ended(replayed: Served) -> None:
+async def test_a_dashboard_that_hangs_is_ended_and_nobody_comes_back_to_it(replayed: Served) -> None:
     async with aiohttp.ClientSession() as session:
-        await connected(replayed, session)
+        tab = await connected(replayed, session)
+        async with session.get(f"{replayed.link}alive") as answer:
+            assert answer.status == 204
         (dashboard,) = replayed.dashboards()
         dashboard.suspend()
-        assert await asyncio.to_thread(replayed.stop) == 0
+        replayed.process.terminate()
+        async for _ in tab:
+            pass
+        assert tab.close_code == aiohttp.WSCloseCode.GOING_AWAY
+        # Over the connection that is still there from the request above.
+        async with session.get(f"{replayed.link}alive") as answer:
+            assert answer.status == 503
+        assert await asyncio.to_thread(replayed.process.wait, PATIENCE_S) == 0
         assert not dashboard.is_running()
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -93,10 +92,10 @@ async def test_it_waits_for_one_that_does(program: Program) -> None:
             assert not resumed
 
 
-async def test_a_program_that_cannot_be_started_ends_no_server(tmp_path: Path) -> None:
+async def test_a_program_that_cannot_be_started_ends_no_server(python: str) -> None:
     told: list[str] = []
     async with (
-        origin(Program([sys.executable, "-c", "raise SystemExit('no \\x1b[1m')"], {}), 1.0, told) as place,
+        origin(Program([python, "-c", "raise SystemExit('no \\x1b[1m')"], {}), 1.0, told) as place,
         aiohttp.ClientSession() as session,
     ):
         tab, _, _ = await connected(place, session)

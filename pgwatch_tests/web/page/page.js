@@ -11,6 +11,7 @@
   const LEFT = 1000; // close codes
   const AWAY = 1001;
   const LOST = 4000;
+  const FORBIDDEN = 403; // a status
   const RESET = new Uint8Array([0x1b, 0x63]); // RIS
   const COLUMNS = 80;
   const LARGEST_FONT = 16;
@@ -166,6 +167,8 @@
       }
       if (answer.ok) {
         this.connect();
+      } else if (answer.status !== FORBIDDEN) {
+        this.retryLater(); // the server is ending
       } else {
         this.over = true;
         say("This link is no longer valid: the server was started again. Open the link that it printed.", true);
