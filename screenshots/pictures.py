@@ -28,7 +28,7 @@ _SCENES: dict[str, tuple[tuple[int, int], tuple[str, ...]]] = {
     "detail.svg": ((116, 32), ("down", "enter")),
 }
 # What the name of a picture ends with, by the theme that it is drawn in.
-_THEMES = {"": "textual-dark", "-light": "textual-light"}
+_THEMES = {"": "pgwatch-dark", "-light": "pgwatch-light"}
 _MOST_PAUSES = 200
 _VERSION = re.compile(r"<!-- textual (\S+) -->")
 _TEXT = re.compile(r'<text [^>]*y="([\d.]+)"[^>]*>([^<]*)</text>')

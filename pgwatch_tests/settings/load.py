@@ -13,6 +13,7 @@ from typing import Any, cast
 
 from pgwatch_tests.errors import ConfigurationError
 from pgwatch_tests.foreign_files import read_bytes
+from pgwatch_tests.settings.dashboard import DashboardSetting, parse_dashboard
 from pgwatch_tests.settings.fields import (
     Field,
     Source,
@@ -137,6 +138,8 @@ class Settings:
     """Jobs of the schedule."""
     servers: tuple[ServerSetting, ...] = ()
     """The servers that `--servers` can name, besides those of libpq's service files."""
+    dashboard: DashboardSetting = field(default_factory=DashboardSetting)
+    """What the project prefers in the dashboard."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -298,6 +301,7 @@ SETTINGS = (
     _Setting("keep_runs", parse_duration, "keep_runs_s"),
     _Setting("schedule", parse_jobs, variable_value=_no_variable),
     _Setting("servers", parse_servers, variable_value=_no_variable),
+    _Setting("dashboard", parse_dashboard, variable_value=_no_variable),
 )
 
 
@@ -318,6 +322,9 @@ def load(flags: Flags, environ: Mapping[str, str] | None = None, start: Path | N
         elif (value := next(values, None)) is not None:
             parsed[setting.name] = value
     settings = replace(Settings(Dsn("", "libpq's environment")), **parsed)
+    if "refresh_s" in parsed:
+        # What is set for all commands is stronger than what is preferred in the dashboard.
+        settings = replace(settings, dashboard=replace(settings.dashboard, refresh_s=settings.refresh_s))
     if flags.inside:
         markers = tuple(replace(marker, inside=True) for marker in settings.markers)
         settings = replace(settings, markers=markers)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from textual import on
+from textual.app import ComposeResult
 from textual.binding import BindingType
 
 from pgwatch_tests.leaks.model import LeakReport
@@ -18,25 +19,19 @@ from pgwatch_tests.locks.actions.action import Action, How, Outcome
 from pgwatch_tests.locks.graph.lock_graph import LockGraph
 from pgwatch_tests.locks.model import LockSnapshot
 from pgwatch_tests.locks.snapshot.poll_interval import PollPace
+from pgwatch_tests.reports.locks.demo_tip import tip
 from pgwatch_tests.text import durations
 from pgwatch_tests.text.times import clock
 from pgwatch_tests.tui.actions import tell, tell_server_change
 from pgwatch_tests.tui.database_desk import DatabaseDesk, pick_database
-from pgwatch_tests.tui.key_bindings import (
-    COPY_KEYS,
-    DETAIL_KEY,
-    FIRST_KEYS,
-    MOVING_KEYS,
-    SORT_KEY,
-    TAB_KEYS,
-    key_bindings,
-)
+from pgwatch_tests.tui.key_bindings import LIVE_KEYS
 from pgwatch_tests.tui.latest_answers import LatestAnswers
+from pgwatch_tests.tui.personal_app import PersonalApp
 from pgwatch_tests.tui.poller import Polled, Poller, PollFailed
+from pgwatch_tests.tui.preferences import Preferences
 from pgwatch_tests.tui.screens.databases import DatabaseChoice
 from pgwatch_tests.tui.screens.detail import ReadHeld
 from pgwatch_tests.tui.session_actions import SessionActions
-from pgwatch_tests.tui.tabbed_app import TabbedApp
 from pgwatch_tests.tui.tabs.contention_tab import ContentionTab
 from pgwatch_tests.tui.tabs.leaks_tab import LeaksTab
 from pgwatch_tests.tui.tabs.locks_tab import LocksTab
@@ -46,6 +41,7 @@ from pgwatch_tests.tui.tabs.sweeps_tab import SweepsTab
 from pgwatch_tests.tui.tabs.tab import DashboardTab
 from pgwatch_tests.tui.widgets.filter_line import of_database
 from pgwatch_tests.tui.widgets.header_figures import Manner
+from pgwatch_tests.tui.widgets.still_text import StillText
 from pgwatch_tests.tui.workers import start_worker
 
 _INTERVALS_S = (0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
@@ -53,7 +49,7 @@ _LEAKS_AT_MOST_EVERY_S = 5.0
 _LEAKS_SHARE = 0.05
 
 
-class Dashboard(TabbedApp):
+class Dashboard(PersonalApp):
     """Shows what `read_locks` and `read_leaks` return of a live server.
 
     Both may raise PgwatchError and are then called again. `act` does a confirmed action, and may raise
@@ -62,42 +58,7 @@ class Dashboard(TabbedApp):
     monotonic, in seconds; exports go to `export_to`.
     """
 
-    BINDINGS: ClassVar[list[BindingType]] = [
-        *FIRST_KEYS,
-        *key_bindings(
-            ("C", "act('cancel')", "cancel", "Cancel", "Cancel the session's statement; asks first"),
-            (
-                *("K", "act('terminate')", "terminate", "End"),
-                "End the session, or roll back a prepared transaction; asks first",
-            ),
-        ),
-        *key_bindings(
-            ("A", "follow_advice", "follow-advice", "Do it", "Do what the advice says; asks first"),
-        ),
-        DETAIL_KEY,
-        SORT_KEY,
-        *key_bindings(
-            ("n", "next_root(1)", "next-root", "Next root", "Go to the next root blocker"),
-            ("N", "next_root(-1)", "previous-root", "Previous root", "Go to the root before", "hidden"),
-            ("D", "next_deadlock", "next-deadlock", "Next deadlock", "Go to the next deadlock", "hidden"),
-            ("space", "mark", "mark", "Mark", "Mark the row, to act on several at once"),
-            ("a", "show_done", "done", "Done here", "List what was done from here", "hidden"),
-            ("d", "databases", "databases", "Databases", "Show, or count and sweep, one database only"),
-            ("p", "pause", "pause", "Pause", "Pause or resume polling"),
-            ("r", "refresh", "refresh", "Refresh", "Poll, and count leaks, now"),
-            ("plus", "change_interval(-1)", "faster", "Faster", "Poll more often", "+"),
-            ("minus", "change_interval(1)", "slower", "Slower", "Poll less often", "-"),
-            ("left_square_bracket", "go(-5)", "back", "5 s back", "Go back in time by 5 s", "["),
-            ("right_square_bracket", "go(5)", "on", "5 s on", "Go on in time by 5 s", "]"),
-            ("left_curly_bracket", "go(-60)", "far-back", "1 min back", "Go back by 1 min", "{", "hidden"),
-            ("right_curly_bracket", "go(60)", "far-on", "1 min on", "Go on by 1 min", "}", "hidden"),
-            ("x", "reset", "reset", "Restart count", "Restart the sums of contention"),
-        ),
-        *COPY_KEYS,
-        *TAB_KEYS,
-        *key_bindings(("5", "tab('sweeps-tab')", "sweeps", "Sweeps", "What a sweep removes; jobs", "hidden")),
-        *MOVING_KEYS,
-    ]
+    BINDINGS: ClassVar[list[BindingType]] = [*LIVE_KEYS]
 
     def __init__(
         self,
@@ -111,6 +72,8 @@ class Dashboard(TabbedApp):
         refresh_s: float = 1.0,
         clock: Callable[[], float] = time.monotonic,
         export_to: Path | None = None,
+        preferences: Preferences | None = None,
+        shows_tips: bool = False,
     ) -> None:
         tabs: list[DashboardTab] = [
             LocksTab(acts=act is not None),
@@ -120,7 +83,8 @@ class Dashboard(TabbedApp):
         ]
         if sweeps is not None:
             tabs.append(SweepsTab(sweeps, clock))
-        super().__init__(tabs, read_held=read_held, export_to=export_to)
+        super().__init__(tabs, read_held=read_held, export_to=export_to, preferences=preferences)
+        self._shows_tips = shows_tips
         self._actions = None if act is None else SessionActions(self, act, self.action_refresh)
         self._sweeps = sweeps
         self._databases = databases
@@ -145,6 +109,23 @@ class Dashboard(TabbedApp):
         start_worker(self, self._locks_poller.run, "locks")
         start_worker(self, self._leaks_poller.run, "leaks")
         self.set_interval(1.0, self._grow_older)
+
+    def below(self) -> ComposeResult:
+        """Yields the line with a tip, in the demo."""
+        if self._shows_tips:
+            yield StillText(id="tip", ground="panel")
+
+    def action_hide_tips(self) -> None:
+        """Hides the line with tips for good."""
+        self._shows_tips = False
+        self._base.query("#tip").remove()
+        self.refresh_bindings()
+
+    def _show_tip(self) -> None:
+        snapshot = self._latest.snapshot
+        if self._shows_tips and snapshot is not None:
+            words = tip(LockGraph(snapshot), self._latest.leaks)
+            self._base.query_one("#tip", StillText).say(f"{words} h hides this line.")
 
     # Answers of the pollers.
 
@@ -177,6 +158,7 @@ class Dashboard(TabbedApp):
                 line.status, trouble="", snapshot=outcome.value, trend=self._latest.blocked_trend
             )
             self._show_tab()
+            self._show_tip()
         else:
             line.status = replace(line.status, trouble="")
         self._grow_older()
@@ -296,6 +278,7 @@ class Dashboard(TabbedApp):
         next_s = self._next_interval_s(steps > 0)
         if next_s is not None:
             self._refresh_s = next_s
+            self.keep("refresh", next_s)
             self._show_pace()
             self._locks_poller.poll_now()
 
@@ -350,6 +333,8 @@ class Dashboard(TabbedApp):
         """Why this dashboard never does an action, whatever it shows; empty if it can."""
         if action in ("act", "follow_advice", "mark", "show_done") and self._actions is None:
             return "This dashboard is read-only: no session is cancelled or ended."
+        if action == "hide_tips" and not self._shows_tips:
+            return "Tips are shown in the demo."
         if action == "databases" and self._databases is None:
             return "This dashboard shows one database only."
         if action == "tab" and self._sweeps is None and parameters == (SweepsTab.pane_id(),):

@@ -56,4 +56,42 @@ MOVING_KEYS = key_bindings(
         _HIDDEN,
     ),
 )
-"""A footer has its keys in the order of an app's list, so each app lists all of them."""
+
+LIVE_KEYS: tuple[BindingType, ...] = (
+    *FIRST_KEYS,
+    *key_bindings(
+        ("C", "act('cancel')", "cancel", "Cancel", "Cancel the session's statement; asks first"),
+        (
+            *("K", "act('terminate')", "terminate", "End"),
+            "End the session, or roll back a prepared transaction; asks first",
+        ),
+    ),
+    *key_bindings(
+        ("A", "follow_advice", "follow-advice", "Do it", "Do what the advice says; asks first"),
+    ),
+    DETAIL_KEY,
+    SORT_KEY,
+    *key_bindings(
+        ("n", "next_root(1)", "next-root", "Next root", "Go to the next root blocker"),
+        ("N", "next_root(-1)", "previous-root", "Previous root", "Go to the root before", "hidden"),
+        ("D", "next_deadlock", "next-deadlock", "Next deadlock", "Go to the next deadlock", "hidden"),
+        ("space", "mark", "mark", "Mark", "Mark the row, to act on several at once"),
+        ("a", "show_done", "done", "Done here", "List what was done from here", "hidden"),
+        ("d", "databases", "databases", "Databases", "Show, or count and sweep, one database only"),
+        ("h", "hide_tips", "hide-tips", "Hide tip", "Hide the line that says what to look at", "hidden"),
+        ("p", "pause", "pause", "Pause", "Pause or resume polling"),
+        ("r", "refresh", "refresh", "Refresh", "Poll, and count leaks, now"),
+        ("plus", "change_interval(-1)", "faster", "Faster", "Poll more often", "+"),
+        ("minus", "change_interval(1)", "slower", "Slower", "Poll less often", "-"),
+        ("left_square_bracket", "go(-5)", "back", "5 s back", "Go back in time by 5 s", "["),
+        ("right_square_bracket", "go(5)", "on", "5 s on", "Go on in time by 5 s", "]"),
+        ("left_curly_bracket", "go(-60)", "far-back", "1 min back", "Go back by 1 min", "{", "hidden"),
+        ("right_curly_bracket", "go(60)", "far-on", "1 min on", "Go on by 1 min", "}", "hidden"),
+        ("x", "reset", "reset", "Restart count", "Restart the sums of contention"),
+    ),
+    *COPY_KEYS,
+    *TAB_KEYS,
+    *key_bindings(("5", "tab('sweeps-tab')", "sweeps", "Sweeps", "What a sweep removes; jobs", "hidden")),
+    *MOVING_KEYS,
+)
+"""The keys of the live dashboard, as its footer shows them: the most useful first."""

@@ -27,6 +27,7 @@ _TYPES = {
     "path_parser": "path",
     "parse_jobs": "tables, a job each",
     "parse_servers": "table of connection strings",
+    "parse_dashboard": "a table: docs/dashboard.md",
     "_parse_action": "`sweep`, `leaks` or `schemas`",
     "_parse_interval": "duration, at least `1s`",
     "_parse_cron": "five fields, as in a crontab",

@@ -26,7 +26,6 @@ STILL_S = 10.0
 LONG_IDLE_S = 60.0
 """A transaction left open for so long is a warning, also where nothing waits for it."""
 
-_ROOTS = 3
 _NAMED = 2
 _LONGEST_NAME = 48
 _SHORT_NAME = 24
@@ -70,11 +69,12 @@ def clauses(graph: LockGraph, facts: Facts) -> tuple[Clause, ...]:
     Where anything wasn't checked, can't be seen or is old, nothing has the tone `good`.
     """
     snapshot = graph.snapshot
-    blocked = [*_deadlocks(graph), *_roots(graph)]
+    blocked = [*_deadlocks(graph), *_first_root(graph)]
     found = [*blocked, *_capacity(snapshot.capacity)]
     if not blocked:
         found.append(_calm(snapshot, facts.run_pids))
-    found += [*_leaks(snapshot, facts), *_left_open(graph), *_hidden(snapshot), *_plans(snapshot, facts)]
+    found += [*_leaks(snapshot, facts), *_other_roots(graph), *_left_open(graph)]
+    found += [*_hidden(snapshot), *_plans(snapshot, facts)]
     # What is calm comes after any trouble.
     found.sort(key=lambda clause: not clause.is_trouble)
     is_well = all(clause.tone in ("good", "quiet") for clause in found) and not facts.is_stale
@@ -99,7 +99,7 @@ def _deadlocks(graph: LockGraph) -> list[Clause]:
 
 def _deadlock(graph: LockGraph, cycle: Sequence[Party], what: str, tone: Tone) -> Clause:
     def words(limit: int) -> str:
-        names = [_name(graph, party, limit) for party in cycle]
+        names = [short_name(graph, party, limit) for party in cycle]
         rest = len(names) - _NAMED
         shown = ", ".join(names[:_NAMED]) if rest > 0 else " and ".join(names)
         return f"{shown} and {rest:,} more {what}" if rest > 0 else f"{shown} {what}"
@@ -107,13 +107,15 @@ def _deadlock(graph: LockGraph, cycle: Sequence[Party], what: str, tone: Tone) -
     return Clause((words(_LONGEST_NAME), words(_SHORT_NAME), f"{len(cycle):,} sessions {what}"), tone)
 
 
-def _roots(graph: LockGraph) -> list[Clause]:
-    roots = graph.root_blockers
-    found = [_root(graph, root) for root in roots[:_ROOTS]]
-    if rest := roots[_ROOTS:]:
-        behind = {party for root in rest for party in graph.blocked_by(root)}
-        found.append(Clause((f"{len(rest):,} more block {len(behind):,}",), "warning"))
-    return found
+def _first_root(graph: LockGraph) -> list[Clause]:
+    return [_root(graph, root) for root in graph.root_blockers[:1]]
+
+
+def _other_roots(graph: LockGraph) -> list[Clause]:
+    roots = graph.root_blockers[1:]
+    behind = {party for root in roots for party in graph.blocked_by(root)}
+    verb = "blocks" if len(roots) == 1 else "block"
+    return [Clause((f"{len(roots):,} more {verb} {len(behind):,}",), "warning")] if roots else []
 
 
 def _root(graph: LockGraph, root: Party) -> Clause:
@@ -123,22 +125,22 @@ def _root(graph: LockGraph, root: Party) -> Clause:
     blocks = f"blocks {plural(len(behind), 'test' if are_tests else 'session')}"
     longest_s = graph.longest_wait_s(root)
     since = f" for {durations.in_words(longest_s)}" if longest_s else ""
-    target = shortened_left(_target(graph, root), _LONGEST_LOCK)
-    name, short = _name(graph, root, _LONGEST_NAME), _name(graph, root, _SHORT_NAME)
+    target = shortened_left(waited_for(graph, root), _LONGEST_LOCK)
+    name, short = short_name(graph, root, _LONGEST_NAME), short_name(graph, root, _SHORT_NAME)
     forms = [f"{name} {blocks}{since}", f"{short} {blocks}{since}", f"{short} {blocks}"]
     if target:
         forms.insert(0, f"{forms[0]} ({target})")
     return Clause(tuple(dict.fromkeys(forms)), "trouble" if longest_s >= _SHORT_WAIT_S else "warning")
 
 
-def _target(graph: LockGraph, root: Party) -> str:
+def waited_for(graph: LockGraph, root: Party) -> str:
     """What the session that has waited longest for `root` itself waits for."""
     waiter = max(sorted(graph.waiters(root)), key=lambda one: graph.wait_s(one) or 0.0, default=None)
     groups = graph.groups.get(waiter, ()) if waiter is not None else ()
     return next((plain(one.lock.target or one.lock.type) for one in groups if root in one.blockers), "")
 
 
-def _name(graph: LockGraph, party: Party, limit: int) -> str:
+def short_name(graph: LockGraph, party: Party, limit: int) -> str:
     """The test's own name, else the application's, else the pid; its end stays where it is too long."""
     if not party.pid:
         return f"prepared transaction {shortened_left(plain(party.gid), limit)}"

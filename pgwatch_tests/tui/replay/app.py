@@ -33,11 +33,12 @@ from pgwatch_tests.tui.key_bindings import (
     TAB_KEYS,
     key_bindings,
 )
+from pgwatch_tests.tui.personal_app import PersonalApp
+from pgwatch_tests.tui.preferences import Preferences
 from pgwatch_tests.tui.replay.data import ReplayData, gap_words
 from pgwatch_tests.tui.replay.header import ReplayTitle, header
 from pgwatch_tests.tui.replay.jump_screen import JumpScreen
 from pgwatch_tests.tui.replay.time_line import LEGEND, TimeLine, TimeLineData, time_line_data
-from pgwatch_tests.tui.tabbed_app import TabbedApp
 from pgwatch_tests.tui.tabs.contention_tab import ContentionTab
 from pgwatch_tests.tui.tabs.leaks_tab import LeaksTab
 from pgwatch_tests.tui.tabs.locks_tab import LocksTab
@@ -82,10 +83,10 @@ class RunInThread(Protocol):
     async def __call__(self, work: Callable[[], T], name: str) -> T: ...
 
 
-class ReplayDashboard(TabbedApp):
+class ReplayDashboard(PersonalApp):
     """Shows `source` from `opens_at` on. Whatever reads it is run by `in_thread`.
 
-    `clock` is monotonic, in seconds; exports go to `export_to`.
+    `clock` is monotonic, in seconds; exports go to `export_to`; `preferences` are the user's.
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -146,8 +147,10 @@ class ReplayDashboard(TabbedApp):
         *,
         clock: Callable[[], float] = time.monotonic,
         export_to: Path | None = None,
+        preferences: Preferences | None = None,
     ) -> None:
-        super().__init__([LocksTab(), SessionsTab(), LeaksTab(), ContentionTab()], export_to=export_to)
+        tabs = [LocksTab(), SessionsTab(), LeaksTab(), ContentionTab()]
+        super().__init__(tabs, export_to=export_to, preferences=preferences)
         self._source = source
         headers = [one.header for one in source.recordings]
         self._replay_title = ReplayTitle(

@@ -96,6 +96,17 @@ class ContentionTab(DashboardTab):
             return False
         return (action == "reset" and self._restarts) or (action == "sort" and seen.waits > 0)
 
+    @property
+    def order(self) -> str:
+        return self._by
+
+    def use_order(self, order: str) -> bool:
+        found = next((one for one in _COLUMNS if one == order), None)
+        if found is not None and found != self._by:
+            self._by = found
+            self.table.use(_COLUMNS[found])
+        return found is not None
+
     def sort_next(self) -> str:
         """Switches to sums by test, object or cause; returns an empty string."""
         ways = list(_COLUMNS)

@@ -89,6 +89,15 @@ class LeaksTab(DashboardTab):
         if row is not None:
             self.app.push_screen(TextScreen(row.title, row.lines))
 
+    @property
+    def order(self) -> str:
+        return self._wanted
+
+    def use_order(self, order: str) -> bool:
+        found = next((one for one in _COLUMNS if one == order), None)
+        self._wanted = found or self._wanted
+        return found is not None
+
     def sort_next(self) -> str:
         """Groups by table or by test; returns a notification: the new grouping, or why there is no other."""
         if self._wanted == "table" and not (self._report and by_test(self._report.tables)):

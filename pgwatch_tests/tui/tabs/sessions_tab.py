@@ -98,6 +98,15 @@ class SessionsTab(DashboardTab):
             if party is not None and one.pid == party.pid and one.query
         ]
 
+    @property
+    def order(self) -> str:
+        return self._order
+
+    def use_order(self, order: str) -> bool:
+        found = next((one for one in ORDERS if one == order), None)
+        self._order = found or self._order
+        return found is not None
+
     def sort_next(self) -> str:
         """Switches to the next sort order; returns `sorted by …`."""
         orders = list(ORDERS)

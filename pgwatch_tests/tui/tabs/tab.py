@@ -198,6 +198,15 @@ class DashboardTab(Vertical):
         """Switches to the next sort order or grouping; returns a notification, or an empty string."""
         return ""
 
+    @property
+    def order(self) -> str:
+        """The present sort order or grouping; empty in tabs with one only."""
+        return ""
+
+    def use_order(self, order: str) -> bool:
+        """Switches to a sort order or grouping; returns whether there is such a one."""
+        return False
+
     def open_detail(self) -> None:
         """Opens the detail of the row under the cursor, in tabs whose rows aren't sessions."""
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import itertools
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -88,6 +89,7 @@ class LiveTable(DataTable[Text]):
         self._hides = hides
         self._is_chosen = False
         """Whether somebody moved the cursor, or did something with its row."""
+        self._wanted_heads: frozenset[str] = frozenset()
 
     def on_mount(self) -> None:
         self.app.theme_changed_signal.subscribe(self, self._use_theme)
@@ -136,6 +138,22 @@ class LiveTable(DataTable[Text]):
         self._rows_shown, self._widths, self._contents = (), (), ()
         self._lay_out()
         self.scroll_home(animate=False)
+
+    @property
+    def heads(self) -> tuple[str, ...]:
+        """The heads of all columns, shown or not."""
+        return tuple(column.label for column in self._specification)
+
+    @property
+    def shown_heads(self) -> tuple[str, ...]:
+        """The heads of the columns that somebody wants to see."""
+        wanted = tuple(head for head in self.heads if head in self._wanted_heads)
+        return wanted or self.heads
+
+    def show_only(self, heads: Collection[str]) -> None:
+        """Shows only columns with these heads; all if there is none such."""
+        self._wanted_heads = frozenset(heads)
+        self._lay_out()
 
     def _fit(self, contents: tuple[int, ...]) -> None:
         """Widens columns at once, and narrows them only where much is gained: a table mustn't jump."""
@@ -346,7 +364,12 @@ class LiveTable(DataTable[Text]):
 
     def _fitting_widths(self) -> tuple[int, ...]:
         contents = self._contents or (0,) * len(self._specification)
-        return widths(self._specification, contents, self._room, 2 * self.cell_padding)
+        shown = [column.label in self.shown_heads for column in self._specification]
+        columns = tuple(itertools.compress(self._specification, shown))
+        lengths = tuple(itertools.compress(contents, shown))
+        found = widths(columns, lengths, self._room, 2 * self.cell_padding)
+        given = iter(found)
+        return tuple(next(given) if is_shown else 0 for is_shown in shown)
 
     @property
     def _room(self) -> int:

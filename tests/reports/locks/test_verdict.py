@@ -77,7 +77,8 @@ def test_a_deadlock_is_first() -> None:
 
 def test_many_roots_are_summed_up() -> None:
     pairs = tuple(edge(root + 1, root, target=f"advisory lock {root}") for root in range(10, 60, 10))
-    assert "2 more block 2" in verdict(settle(None, snapshot(pairs)))
+    said = verdict(settle(None, snapshot(pairs)), Facts(report(USERS)))
+    assert said.endswith("(advisory lock 10) · 13 rows leaked · 4 more block 4")
 
 
 def test_a_session_without_a_test_and_a_prepared_transaction_as_blockers() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -104,13 +105,20 @@ def _document(source: ReplaySource, moment: datetime, form: Format) -> str:
 
 
 def _run(source: ReplaySource, moment: datetime) -> int:
+    from pgwatch_tests.cli.runs import dashboard_preferences
+    from pgwatch_tests.settings.dashboard import DashboardSetting
     from pgwatch_tests.tui.graceful_exit import run_until_left
     from pgwatch_tests.tui.replay.app import ReplayDashboard
 
     gc.freeze()
     gc.enable()
+    theme = os.environ.get("PGWATCH_THEME")
+    preferred = dashboard_preferences.preferences(
+        dashboard_preferences.user_file(), DashboardSetting(), theme
+    )
 
     async def run() -> int:
-        return await run_until_left(ReplayDashboard(source, moment, in_daemon_thread))
+        app = ReplayDashboard(source, moment, in_daemon_thread, preferences=preferred)
+        return await run_until_left(app)
 
     return asyncio.run(run())

@@ -31,6 +31,12 @@ if TYPE_CHECKING:
 @click.option("--once", is_flag=True, help="Print locks and leaks once, as text, and end.")
 @options.tests
 @options.read_only
+@click.option(
+    "--theme",
+    metavar="NAME",
+    envvar="PGWATCH_THEME",
+    help="Colours: pgwatch-dark, pgwatch-light, or another of those that ctrl+p lists.",
+)
 @click.pass_context
 def command(
     ctx: click.Context,
@@ -39,6 +45,7 @@ def command(
     once: bool,
     tests: Path | None,
     read_only: bool,
+    theme: str | None,
 ) -> None:
     """Watch locks, sessions and leaks in the terminal, and sweep.
 
@@ -51,11 +58,15 @@ def command(
 
         print_snapshot(settings)
         return
-    ctx.exit(run_dashboard(settings))
+    ctx.exit(run_dashboard(settings, theme=theme))
 
 
-def run_dashboard(settings: Settings, seconds: float | None = None) -> int:
+def run_dashboard(
+    settings: Settings, seconds: float | None = None, *, theme: str | None = None, shows_tips: bool = False
+) -> int:
     """Opens the dashboard; returns its exit code. With `seconds` it ends by itself after so many.
+
+    `theme` is stronger than what project and user prefer; tips say what there is to look at.
 
     A connection that can't be made is told on the screen and tried again.
     """
@@ -70,6 +81,7 @@ def run_dashboard(settings: Settings, seconds: float | None = None) -> int:
             # The server's first answer is under way while Python loads the screen, which takes as long.
             under_way = [asyncio.create_task(source.read())]
             await asyncio.to_thread(import_module, "pgwatch_tests.tui.app")
+            from pgwatch_tests.cli.runs import dashboard_preferences
             from pgwatch_tests.cli.runs.counted_database import CountedDatabase
             from pgwatch_tests.cli.runs.dashboard_sweeps import DashboardSweeps
             from pgwatch_tests.text.plain_text import plain
@@ -118,6 +130,7 @@ def run_dashboard(settings: Settings, seconds: float | None = None) -> int:
                 with suppress(RuntimeError):
                     loop.call_soon_threadsafe(tell)
 
+            preferred = dashboard_preferences.user_file()
             with closing(DashboardSweeps(settings, warn)) as sweeps:
                 counted = CountedDatabase(settings, sweeps.use)
                 app = Dashboard(
@@ -127,7 +140,9 @@ def run_dashboard(settings: Settings, seconds: float | None = None) -> int:
                     read_held=source.held_locks,
                     sweeps=sweeps.desk(),
                     databases=DatabaseDesk(counted.names, lambda: counted.name, counted.switch),
-                    refresh_s=settings.refresh_s,
+                    refresh_s=dashboard_preferences.refresh_s(preferred, settings),
+                    preferences=dashboard_preferences.preferences(preferred, settings.dashboard, theme),
+                    shows_tips=shows_tips,
                 )
                 if seconds is not None:
                     loop.call_later(seconds, app.exit, 0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 
@@ -40,7 +41,7 @@ def command(once: bool, seconds: float | None) -> int:
         demo.suite.wait_until_interesting()
         settings = Settings(dsn=Dsn(demo.dsn, "the demo"))
         if not once and is_interactive():
-            return run_dashboard(settings, seconds)
+            return run_dashboard(settings, seconds, theme=os.environ.get("PGWATCH_THEME"), shows_tips=True)
         print_snapshot(settings, ("locks", "leaks"))
         sys.stdout.flush()
         if seconds is not None and not once:
