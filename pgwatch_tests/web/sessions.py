@@ -52,7 +52,7 @@ class Session:
         self._end: asyncio.Task[tuple[int, str]] | None = None
         self._is_left = False
         self.over = asyncio.create_task(self._run())
-        """Ends with the program: its exit code, and the last line of its stderr."""
+        """Ends with the program: its exit code, 0 if it was asked to end, and the last line of its stderr."""
 
     async def attach(self, tab: Tab, size: Size, *, resumed: bool) -> None:
         """Makes `tab` the one that the program is seen in; the one before is closed."""
@@ -140,9 +140,12 @@ class Session:
                 await self._take_message(json.loads(payload))
             elif letter == b"P":
                 self._take_chunk(payload)
+        was_asked = self._end is not None
         self.end()
         assert self._end is not None
         code, error = await self._end
+        if was_asked:
+            code, error = 0, ""  # one that had to be forced is no failure
         await self._say_goodbye(code, error)
         if self._abandoned is not None:
             self._abandoned.cancel()

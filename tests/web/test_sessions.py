@@ -68,6 +68,7 @@ async def test_it_ends_if_none_comes_back(program: Program) -> None:
         async with aiohttp.ClientSession() as session:
             await connected(place, session)
             (dashboard,) = dashboards()
+            dashboard.suspend()  # it has to be forced, which is no failure of its own
             await lose(session)
         await asyncio.to_thread(dashboard.wait, PATIENCE_S)
     assert told == []
