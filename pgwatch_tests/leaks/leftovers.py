@@ -106,9 +106,10 @@ def look(
 ) -> Leftovers:
     """Returns the leftovers of `kinds` in the session's database; `role` is the connected one.
 
-    A schema or database is a test's if a glob of the settings fits its name; a large object counts only if it
-    wasn't there at the baseline. Kinds that need one are for `find_changes_since`. A kind that can't be read
-    is in `unchecked`. Raises ConnectionLostError and WorkCancelledError.
+    A schema or database is a test's if a glob of the settings fits its name. Schemas, prepared transactions
+    and large objects count only if they weren't there at the baseline. Kinds that need one are for
+    `find_changes_since`. A kind that can't be read is in `unchecked`. Raises ConnectionLostError and
+    WorkCancelledError.
     """
     wanted = tuple(kind for kind in ALL_KINDS if kind in kinds and kind not in SINCE_KINDS)
     fits = {"schema": settings.test_schemas, "database": settings.leftover_databases}
@@ -119,7 +120,11 @@ def look(
             unchecked.append(_POOLED)
             continue
         try:
-            candidates = _candidates(session, kind, baseline)
+            candidates = [
+                one
+                for one in _candidates(session, kind, baseline)
+                if not _was_there(kind, one.name, baseline)
+            ]
             patterns = fits.get(kind)
             if patterns is not None:
                 candidates = [one for one in candidates if matches(one.name, patterns)]
@@ -135,6 +140,15 @@ def look(
 def matches(name: str, patterns: Sequence[str]) -> bool:
     """Whether a name is one of `patterns`, or fits one as a glob (`*`, `?`, `[0-9]`); case matters."""
     return any(name == pattern or fnmatchcase(name, pattern) for pattern in patterns)
+
+
+def _was_there(kind: LeftoverKind, name: str, baseline: Baseline | None) -> bool:
+    """Whether a schema was there at the baseline; older baselines don't tell."""
+    return (
+        kind == "schema"
+        and baseline is not None
+        and any(one.kind == "schema" and one.name == name for one in baseline.objects or ())
+    )
 
 
 def _confirmed(
@@ -159,6 +173,8 @@ def _candidates(session: DatabaseSession, kind: LeftoverKind, baseline: Baseline
         parameters = {"own_name": OWN_NAME, "at_least_s": IDLE_IN_TRANSACTION_AFTER_S}
     if kind == "large_object":
         parameters = _seen_by(baseline)
+    if kind == "prepared_transaction":
+        parameters = {"since": None if baseline is None else baseline.server.read_at}
     query = queries.load(f"leftovers/{kind}").encode()
 
     def read(connection: OwnConnection) -> list[_Candidate]:

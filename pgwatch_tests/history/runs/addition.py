@@ -25,6 +25,7 @@ from pgwatch_tests.history.tables import (
     RUN_PAIRS,
     RUNS,
 )
+from pgwatch_tests.leaks.model import TRACES
 from pgwatch_tests.record.run_summary import BlockedSum, RunFacts, RunSummary, TestOutcome
 from pgwatch_tests.record.sums import label
 from pgwatch_tests.text.plain_text import shortened_middle
@@ -165,7 +166,7 @@ def _run_row(summary: RunSummary, outcomes: Mapping[str, TestOutcome]) -> _Row:
         "flaky": flaky if outcomes else None,
         "deadlocks": len(summary.deadlocks),
         "leaked_rows": sum(one.rows for one in summary.leaks if one.kind == "rows"),
-        "leftovers": sum(one.rows for one in summary.leaks if one.kind != "rows"),
+        "leftovers": sum(one.rows for one in summary.leaks if one.kind not in ("rows", *TRACES)),
         "hangs": len(summary.hangs),
         "not_checked": summary.not_checked,
     }
@@ -250,6 +251,8 @@ def _deadlocks(summary: RunSummary) -> list[_Row]:
 def _leaks(summary: RunSummary) -> list[_Row]:
     rows: Counter[tuple[str, str, str, str]] = Counter()
     for leak in summary.leaks:
+        if leak.kind in TRACES:
+            continue  # each run leaves them again, and nobody has to mend that
         name = leak.name if leak.kind == "rows" else _VARYING.sub("*", leak.name)
         # A guess would look like a fact over many runs.
         test = leak.test if leak.confidence in ("marker", "transaction") else ""

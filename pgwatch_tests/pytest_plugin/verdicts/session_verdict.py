@@ -183,21 +183,19 @@ class SessionVerdict:
             kinds = [kind for kind in _KINDS if kind != "lost_rows" or baseline.content is not None]
             left = look(session, settings, role, kinds, baseline)
             since = find_changes_since(session, settings, role, kinds, baseline, comparison)
-            self._tell_leftovers(database, left.beside(since.leftovers), found, baseline, whose)
+            self._tell_leftovers(database, left.beside(since.leftovers), found, whose)
 
     def _tell_leftovers(
         self,
         database: ServedDatabase,
         left: Leftovers,
         found: Sequence[FoundRows],
-        baseline: Baseline,
         whose: Whose,
     ) -> None:
-        before = {one.name for one in baseline.objects or () if one.kind == "schema"}
         for one in left.found:
             if one.kind == "lost_rows":
                 self._active.found(whose.finding_of_loss(database, one, found))
-            elif one.kind == "schema" and one.name not in before:
+            elif one.kind == "schema":
                 reason = f"schema {one.name} is left over ({one.detail})"
                 self._active.found(Finding("schema", None, reason, "drop it where it was made"))
             elif one.kind == "prepared_transaction":

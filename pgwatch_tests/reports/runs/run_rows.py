@@ -123,9 +123,9 @@ def last_sessions(runs: Sequence[RecordedRun], style: Style) -> Section:
         for picture in pictures
         for one in picture.sessions
     ]
-    named = f"{style.name(runs[0].label)} was" if len(runs) == 1 else f"{len(runs):,} runs were"
+    named = style.name(runs[0].label) if len(runs) == 1 else f"{len(runs):,} runs"
     when = max((picture.at for picture in pictures), default=None)
-    heading = f"Where {named}{f', {run_words.utc(when)}' if when else ''}"
+    heading = f"Last poll of {named}{f', {run_words.utc(when)}' if when else ''}"
     return Section(("Session", "Doing", "Statement"), "lll", rows, heading)
 
 

@@ -10,7 +10,7 @@ from psycopg.rows import TupleRow
 from pgwatch_tests.embedded.server import EmbeddedServer
 from pgwatch_tests.leaks.model import LeakReport
 from tests.leaks.baseline.baselines import left, run, taken, use
-from tests.servers.sessions import Connect, Database, MakeRole
+from tests.servers.sessions import Connect, Database, MakeRole, unique_name
 
 
 def details(report: LeakReport) -> dict[str, str]:
@@ -114,6 +114,22 @@ def test_what_is_renamed_made_anew_or_gone(database: Database) -> None:
     assert details(report) == {"table public.moved": "was table public.was, owner postgres"}
     assert use(report).dropped == ("public.t",)
     assert set(use(report).gone) == {"foreign key public.up on was", "view public.v", "schema work"}
+
+
+def test_schemas_and_prepared_transactions_of_before_arent_told(database: Database) -> None:
+    prepare = "BEGIN; SELECT pg_current_xact_id(); PREPARE TRANSACTION '{}'"
+    older, newer = unique_name(), unique_name()
+    run(database, "CREATE SCHEMA test_older", prepare.format(older))
+    baseline = taken(database)
+    assert left(database, baseline, "schema", "prepared_transaction").leftovers == ()
+
+    run(database, "CREATE SCHEMA test_newer", prepare.format(newer))
+
+    report = left(database, baseline, "schema", "prepared_transaction")
+    assert [one.name for one in report.leftovers] == ["test_newer", newer]
+    # A baseline of an older version doesn't tell which schemas there were.
+    report = left(database, replace(baseline, objects=None), "schema")
+    assert [one.name for one in report.leftovers] == ["test_newer", "test_older"]
 
 
 def test_sequences_that_moved(database: Database) -> None:

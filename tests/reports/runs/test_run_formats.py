@@ -95,7 +95,7 @@ def test_with_top_the_table_is_as_long_as_it_is() -> None:
     assert text.count("tests/test_payments.py::test_blocks_") >= 3
     assert "UPDATE bookings SET state = 'paid'" in text
     assert "→ Lock the rows in one order" in text
-    assert "Where pgwatch-results/recording.pgwatch was, 2026-03-04 05:07:46 UTC" in text
+    assert "Last poll of pgwatch-results/recording.pgwatch, 2026-03-04 05:07:46 UTC" in text
 
 
 def test_markdown_is_small_and_nothing_in_it_is_markup() -> None:

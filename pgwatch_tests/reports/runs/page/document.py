@@ -156,7 +156,7 @@ def _server(server: ServerReport, prefix: str, several: bool, most: int) -> Iter
     cut_off = [run for run in server.runs if run.last is not None]
     if cut_off:
         found = (child for run in cut_off for child in sections.last_sessions(run, most))
-        yield section("Where it was", prefix + "last", *found)
+        yield section("Last poll", prefix + "last", *found)
     if server.span is not None and server.servers:
         picture = Timeline(server, server.span, worst, prefix).figure()
         yield section("Time line", prefix + "timeline", _span(server.span.since, server.span.until), picture)
