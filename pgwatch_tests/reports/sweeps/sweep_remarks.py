@@ -72,14 +72,18 @@ def large_parts(report: SweepReport, shown: Shown) -> str:
 
 
 def in_spite_of_age(report: SweepReport) -> str:
-    """`12 of these are younger than 10 min: the lease of their run (r5e6f7a8b) has ended`, or empty."""
-    number, runs = report.in_spite_of_age, [f"r{run}" for run in report.ended_runs]
+    """`12 of these are younger than 10 min: the lease of their run (5e6f7a8b) has ended`, or empty.
+
+    Of several runs it isn't known which of them the rows are of.
+    """
+    number, runs = report.in_spite_of_age, report.ended_runs
     if not number:
         return ""
+    its = "its run is one of" if number == 1 else "their runs are among"
     whose = (
         f"the lease of {'its' if number == 1 else 'their'} run ({runs[0]}) has ended"
         if len(runs) == 1
-        else f"the leases of {plural(len(runs), 'run')} have ended ({_some(runs, 'run')})"
+        else f"{its} {len(runs):,} whose leases have ended ({_some(runs, 'run')})"
     )
     return (
         f"{number:,} of these {'is' if number == 1 else 'are'} younger than "

@@ -53,7 +53,7 @@ def test_what_databases_have_in_common_is_told_once() -> None:
     text = text.replace("\n  ", " ")
     for sentence in (
         "of these 15 without a marker, in tables where others bear one: public.notes (15)",
-        "6 of these are younger than 10 min: the lease of their run (r5e6f7a8b) has ended",
+        "6 of these are younger than 10 min: the lease of their run (5e6f7a8b) has ended",
         "triggers wrote 12 rows of 1 table",
         "At work: unit (ci@host)",
         "Left the database 3 times, 4.5 s in all",

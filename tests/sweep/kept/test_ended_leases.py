@@ -106,7 +106,7 @@ def test_what_a_run_left_goes_once_it_has_ended(
     assert kept(report) == {}
     assert (report.in_spite_of_age, report.ended_runs) == (6, (run_id,))
     assert sweep_remarks.in_spite_of_age(report) == (
-        f"6 of these are younger than 10 min: the lease of their run (r{run_id}) has ended"
+        f"6 of these are younger than 10 min: the lease of their run ({run_id}) has ended"
     )
 
 
@@ -233,7 +233,7 @@ def test_rows_of_two_runs_go_when_both_have_ended(
     report = swept()
     assert ids(owner, "both_runs") == [2]
     assert sweep_remarks.in_spite_of_age(report).startswith(
-        "1 of these is younger than 10 min: the leases of 2 runs have ended (r"
+        "1 of these is younger than 10 min: its run is one of 2 whose leases have ended ("
     )
 
 
@@ -262,7 +262,7 @@ def test_the_command_says_so(database: Database, shop: Connection[TupleRow], hom
     done = pgwatch(home, *arguments, "--yes", "--format", "json")
 
     assert "nothing to remove yet" in firm.stdout
-    assert f"the lease of their run (r{run_id}) has ended" in " ".join(dry.stdout.split())
+    assert f"the lease of their run ({run_id}) has ended" in " ".join(dry.stdout.split())
     assert json.loads(done.stdout)["in_spite_of_age"] == {"rows": 6, "runs": [run_id]}
     assert ids(shop, "users") == []
 
