@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
+from importlib.metadata import files
 from pathlib import Path
 from urllib.request import urlopen
 
@@ -24,6 +26,22 @@ def output_of(*arguments: str) -> str:
         timeout=120,
         stdin=subprocess.DEVNULL,
     ).stdout
+
+
+def completed(shell: str, line: str) -> str:
+    """What a shell is given for its script, and to complete a line."""
+    told = {"source": "", "complete": line}
+    return "".join(
+        subprocess.run(
+            [COMMAND],
+            check=True,
+            stdout=subprocess.PIPE,
+            text=True,
+            timeout=120,
+            env={**os.environ, "_PGWATCH_TESTS_COMPLETE": f"{shell}_{step}", "COMP_LINE": given},
+        ).stdout
+        for step, given in told.items()
+    )
 
 
 def repository() -> str:
@@ -70,9 +88,20 @@ def main() -> None:
         assert queries.load(name).startswith("-- "), name
     print(f"{len(names)} queries load")
 
+    brought = {file.parts[0] for file in files("pgwatch-tests") or ()}
+    assert {name for name in brought if not name.endswith(".dist-info")} == {"..", "pgwatch_tests"}, brought
+    assert (package / "py.typed").is_file()
+    print("the package is typed, and nothing else comes with it")
+
     version = output_of("--version").strip()
     assert version == f"pgwatch-tests {pgwatch_tests.__version__}", version
     print(version)
+
+    for shell in ("bash", "zsh", "fish"):
+        said = completed(shell, "pgwatch-tests locks --format=js")
+        assert f"_PGWATCH_TESTS_COMPLETE={shell}_complete" in said, said
+        assert said.endswith("plain\tjson\t\n"), said
+    print("shells complete by their scripts")
 
     kit = output_of("init", "vitest", "pytest", "github", "--directory", repository(), "--dry-run")
     assert "+++ b/tests/pgwatch/pgwatch.ts" in kit, kit[:500]
