@@ -287,6 +287,30 @@ class LeaksOfDatabases:
         return not self.not_checked and all(report.complete for report in self.databases)
 
 
+@dataclass(frozen=True, slots=True)
+class FoundRow:
+    """A marked row: pairs of a column and a shortened value."""
+
+    key: tuple[tuple[str, str], ...]
+    """The primary key, as far as it may be read; empty if there is none."""
+    marked: tuple[tuple[str, str], ...]
+    """The columns with a marker."""
+    at: datetime | None
+    """When it came to be, by its stamp or `created_at`; None if neither tells."""
+    tests: tuple[str, ...]
+    """The tests whose hashes its values carry: `#1a2b3c4d` for a hash of no known test."""
+
+
+@dataclass(frozen=True, slots=True)
+class FoundRows:
+    """Some marked rows of a table, in no order; `more` if there are others."""
+
+    rows: tuple[FoundRow, ...]
+    more: bool = False
+    skipped: tuple[Skipped, ...] = ()
+    """Why none could be read."""
+
+
 def shortened_sample(value: str) -> str:
     """A sample of a value: SAMPLE_LIMIT characters at most; of a local part, only its beginning."""
     local, at, domain = value.rpartition("@")

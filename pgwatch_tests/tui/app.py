@@ -31,6 +31,7 @@ from pgwatch_tests.tui.poller import Polled, Poller, PollFailed
 from pgwatch_tests.tui.preferences import Preferences
 from pgwatch_tests.tui.screens.databases import DatabaseChoice
 from pgwatch_tests.tui.screens.detail import ReadHeld
+from pgwatch_tests.tui.screens.leak import ReadRows
 from pgwatch_tests.tui.session_actions import SessionActions
 from pgwatch_tests.tui.tabs.contention_tab import ContentionTab
 from pgwatch_tests.tui.tabs.leaks_tab import LeaksTab
@@ -54,8 +55,9 @@ class Dashboard(PersonalApp):
 
     Both may raise PgwatchError and are then called again. `act` does a confirmed action, and may raise
     PgwatchError; without it the dashboard is read-only. `read_held` reads all locks of one session;
-    `sweeps` is what the Sweeps tab works with, `databases` what the picker of databases does. `clock` is
-    monotonic, in seconds; exports go to `export_to`.
+    `sweeps` is what the Sweeps tab works with, `databases` what the picker of databases does;
+    `read_leaked` reads the leaked rows of one table. `clock` is monotonic, in seconds; exports go to
+    `export_to`.
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [*LIVE_KEYS]
@@ -69,6 +71,7 @@ class Dashboard(PersonalApp):
         read_held: ReadHeld | None = None,
         sweeps: SweepDesk | None = None,
         databases: DatabaseDesk | None = None,
+        read_leaked: ReadRows | None = None,
         refresh_s: float = 1.0,
         clock: Callable[[], float] = time.monotonic,
         export_to: Path | None = None,
@@ -78,7 +81,7 @@ class Dashboard(PersonalApp):
         tabs: list[DashboardTab] = [
             LocksTab(acts=act is not None),
             SessionsTab(acts=act is not None),
-            LeaksTab(),
+            LeaksTab(read_rows=read_leaked, sweeps=sweeps is not None),
             ContentionTab(),
         ]
         if sweeps is not None:
@@ -205,6 +208,17 @@ class Dashboard(PersonalApp):
         if not self._is_closing:
             line = self._status_line
             line.status = replace(line.status, facts=replace(line.status.facts, next_sweep=event.at))
+
+    @on(LeaksTab.PlanSweep)
+    def _plan_sweep(self, event: LeaksTab.PlanSweep) -> None:
+        sweeps = self._tabs.get(SweepsTab.pane_id())
+        if not isinstance(sweeps, SweepsTab):
+            return
+        if sweeps.is_at_work:
+            tell(self, "A sweep is under way: stop it first (escape in its tab), or wait.", failed=True)
+            return
+        self.action_tab(SweepsTab.pane_id())
+        sweeps.plan(event.part)
 
     # The past.
 

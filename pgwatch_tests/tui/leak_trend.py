@@ -15,9 +15,13 @@ class LeakTrend:
 
     def __init__(self) -> None:
         self._counts: list[tuple[datetime, int]] = []
+        self._latest: LeakReport | None = None
+        self.before: LeakReport | None = None
+        """The report before the latest one."""
 
     def add(self, report: LeakReport) -> None:
         """Adds a count. Once there are very many, two neighbours become one: the larger."""
+        self.before, self._latest = self._latest, report
         self._counts.append((report.checked_at, report.total))
         if len(self._counts) > _MOST_COUNTS:
             *before, last = self._counts

@@ -21,6 +21,7 @@ from pgwatch_tests.locks.actions.action import Action, Outcome
 from pgwatch_tests.locks.graph.settled_waits import settle
 from pgwatch_tests.locks.model import LockSnapshot
 from pgwatch_tests.tui.app import Dashboard
+from pgwatch_tests.tui.screens.leak import ReadRows
 from pgwatch_tests.tui.screens.question import QuestionScreen
 from pgwatch_tests.tui.tabs.sweep_desk import SweepDesk
 from tests.locks.snapshots import edge, session, snapshot
@@ -62,6 +63,7 @@ class Feed:
         refresh_s: float = NEVER,
         act: Act | None = None,
         sweeps: SweepDesk | None = None,
+        read_leaked: ReadRows | None = None,
     ) -> Dashboard:
         """The dashboard that reads from here."""
         return Dashboard(
@@ -69,6 +71,7 @@ class Feed:
             self.read_leaks,
             act=act,
             sweeps=sweeps,
+            read_leaked=read_leaked,
             refresh_s=refresh_s,
             clock=self.clock,
             export_to=export_to,

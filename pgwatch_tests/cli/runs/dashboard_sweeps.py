@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from pgwatch_tests.cli.runs.daemon_thread import in_daemon_thread
 from pgwatch_tests.settings.load import Settings
-from pgwatch_tests.sweep.model import SweepProgress, SweepRequest
+from pgwatch_tests.sweep.model import SweepPart, SweepProgress, SweepRequest
 from pgwatch_tests.task import CompoundTask, Task
 
 if TYPE_CHECKING:
@@ -50,7 +50,9 @@ class DashboardSweeps:
 
         jobs = JobDesk(self._states, self._run_now, self._pause) if self._settings.schedule else None
         acts = not self._settings.read_only
-        return SweepDesk(self._begin, self._entries, self._report, jobs, self._settings.min_age_s, acts)
+        return SweepDesk(
+            self._begin, self._entries, self._report, jobs, self._settings.min_age_s, acts, self._server
+        )
 
     def use(self, settings: Settings) -> None:
         """Sweeps where `settings` lead from now on; what is under way goes on where it began."""
@@ -68,14 +70,24 @@ class DashboardSweeps:
             sweep.cancel()
             sweep.over.wait(max(0.0, deadline - time.monotonic()))
 
+    def _server(self) -> str:
+        from pgwatch_tests.postgres.connections.dsn import address
+
+        return address(self._settings.dsn)
+
     def _begin(
-        self, dry_run: bool, min_age_s: float, told: Callable[[SweepProgress], None]
+        self,
+        dry_run: bool,
+        min_age_s: float,
+        part: SweepPart | None,
+        told: Callable[[SweepProgress], None],
     ) -> _SweepInThread:
         request = SweepRequest(
             dry_run=dry_run,
             min_age_s=min_age_s,
             min_age_is_firm=min_age_s != self._settings.min_age_s,
             keep_unmarked=self._settings.keep_unmarked,
+            part=part,
             server_started=None if dry_run else self._previewed_on,
         )
         sweep = _SweepInThread(partial(self._on_record, request, told), self._note)

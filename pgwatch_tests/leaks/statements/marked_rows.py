@@ -103,6 +103,26 @@ class MarkedRowStatements:
         samples."""
         return [self._details(*numbered) for numbered in enumerate(tables)]
 
+    def rows(self, table: Table, keys: Sequence[str], limit: int) -> bytes:
+        """Up to `limit` marked rows: the values of `keys`, of each column a string that bears a marker (NULL
+        if none does), and when the row came to be (epoch, s)."""
+        printed_keys = (printed(quoted(key, self._escaping)) for key in keys)
+        return (
+            b'SELECT key, ARRAY(SELECT pg_catalog."left"(one, %d) FROM pg_catalog.unnest(v) WITH ORDINALITY '
+            b"AS of (one, place) ORDER BY place) AS marked, coalesce(%b, created) AS at "
+            b"FROM (SELECT %b::pg_catalog.text[] AS v, ARRAY[%b]::pg_catalog.text[] AS key, %b AS created "
+            b"FROM %b WHERE %b LIMIT %d) AS value"
+        ) % (
+            _SEARCHED_CHARACTERS,
+            b", ".join([_stamped(b"v[%d]" % place) for place in range(1, len(table.columns) + 1)]),
+            self.marked_values(table),
+            b", ".join(b'pg_catalog."left"(%b, %d)' % (key, _SAMPLE_CHARACTERS) for key in printed_keys),
+            _CREATED_AT if table.has_created_at else b"NULL::float",
+            source(table, self._escaping),
+            self.condition(table),
+            limit,
+        )
+
     def condition(self, table: Table) -> bytes:
         """Returns the condition that rows with a marker fulfil."""
         forms = dict(table.forms)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from typing import ClassVar
 
@@ -22,10 +23,12 @@ from pgwatch_tests.reports.sweeps import sweep_lines, sweep_remarks, sweep_words
 from pgwatch_tests.sweep.model import SweepReport
 from pgwatch_tests.text import durations
 from pgwatch_tests.text.plain_text import plain
+from pgwatch_tests.text.toned_text import Cell, Toned
 from pgwatch_tests.tui.screens.question import Question, QuestionScreen
 
 _MOST_TABLES = 12
 _MOST_CHANGES = 3
+_UNMARKED = re.compile(r"of these ([0-9,]+ without a marker)")
 
 
 class ConfirmScreen(QuestionScreen[tuple[Action, ...] | None]):
@@ -87,8 +90,8 @@ class ConfirmSweepScreen(QuestionScreen[bool]):
         super().__init__(question, yes=True, no=False)
 
 
-def about_plan(plan: SweepReport, age_s: float) -> Question:
-    """The question whether to sweep as previewed in `plan`, `age_s` seconds ago."""
+def about_plan(plan: SweepReport, age_s: float, server: str = "") -> Question:
+    """The question whether to sweep as previewed in `plan`, `age_s` seconds ago, on `server` (host:port)."""
     tables = sweep_lines.removed(plan.planned)
     more = [f"and {len(tables) - _MOST_TABLES:,} more tables"] if len(tables) > _MOST_TABLES else []
     others = [
@@ -99,11 +102,22 @@ def about_plan(plan: SweepReport, age_s: float) -> Question:
     changes = [sentence for sentence, _ in sweep_remarks.beside(plan, plain)]
     more_changes = [f"and {len(changes) - _MOST_CHANGES:,} more such"] if len(changes) > _MOST_CHANGES else []
     notes = (*sweep_remarks.notes(plan, plain), *changes[:_MOST_CHANGES], *more_changes)
+    where = f" on {plain(server)}" if server else ""
+    part = () if plan.part is None else (f"Only {plain(sweep_words.part(plan.part))}",)
     return Question(
-        f"Sweep {plain(plan.database)}?",
-        (sweep_words.summary(plan), *notes, "", *lines),
+        f"Sweep {plain(plan.database)}{where}?",
+        (sweep_words.summary(plan), *part, *map(_toned_note, notes), "", *lines),
         f"Preview is {durations.in_words(age_s)} old; the sweep checks again before deleting.",
     )
+
+
+def _toned_note(sentence: str) -> Cell:
+    """A note with the number of rows that go without a marker, if it is about these, as the trouble it is."""
+    number = _UNMARKED.match(sentence)
+    if number is None:
+        return sentence
+    start, end = number.span(1)
+    return (Toned(sentence[:start]), Toned(sentence[start:end], "trouble"), Toned(sentence[end:]))
 
 
 def about_job(job: JobState) -> Question:

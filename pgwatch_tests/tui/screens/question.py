@@ -13,6 +13,10 @@ from textual.containers import VerticalScroll
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
+from pgwatch_tests.reports.render.detail_text import joined
+from pgwatch_tests.text.toned_text import Cell, Toned
+from pgwatch_tests.tui.widgets.still_text import StillText
+
 T = TypeVar("T")
 
 QUIET_S = 0.3
@@ -22,10 +26,10 @@ _QUIET_TICKS = round(QUIET_S / _TICK_S)
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """A question with the facts and the advice for its answer, as lines of plain text."""
+    """A question with the facts and the advice for its answer, as lines of plain text; facts may be toned."""
 
     words: str
-    facts: tuple[str, ...]
+    facts: tuple[Cell, ...]
     advice: str = ""
 
 
@@ -56,7 +60,7 @@ class QuestionScreen(ModalScreen[T]):
     def compose(self) -> ComposeResult:
         with VerticalScroll(id="box"):
             yield Static(id="question", markup=False)
-            yield Static(id="facts", markup=False)
+            yield StillText(id="facts", ground="surface")
             yield Static(id="advice", markup=False)
 
     def on_mount(self) -> None:
@@ -112,7 +116,8 @@ class QuestionScreen(ModalScreen[T]):
     def _show(self) -> None:
         question = self._question
         self.query_one("#question", Static).update(question.words)
-        self.query_one("#facts", Static).update("\n".join(question.facts))
+        lines = [(Toned(fact),) if isinstance(fact, str) else fact for fact in question.facts]
+        self.query_one("#facts", StillText).say(joined(lines))
         self.query_one("#advice", Static).update(question.advice)
         self.query_one("#advice", Static).display = bool(question.advice)
         self._show_keys()

@@ -1,35 +1,95 @@
-"""Leak rows of the Leaks tab, and the detail of each. Pure."""
+"""Rows of the Leaks tab: each with its detail, what `y` copies, and the sweep of just it. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Literal
 
-from pgwatch_tests.leaks.attribution.rows_by_test import TestLeak
-from pgwatch_tests.leaks.model import LeakReport, Leftover, Skipped, TableLeak, Unchecked
-from pgwatch_tests.reports.leaks import leak_words
+from pgwatch_tests.identity import test_names
+from pgwatch_tests.leaks.attribution.rows_by_test import TestLeak, is_certain
+from pgwatch_tests.leaks.gate import DEFAULT_FAIL_ON
+from pgwatch_tests.leaks.model import (
+    TRACES,
+    Attribution,
+    LeakReport,
+    Leftover,
+    Skipped,
+    TableLeak,
+    Unchecked,
+)
+from pgwatch_tests.reports.leaks import leak_detail, leak_remedies, leak_words
+from pgwatch_tests.reports.leaks.leak_remedies import Copyable
+from pgwatch_tests.reports.render.detail_text import Detail
+from pgwatch_tests.sweep.model import SweepPart
 from pgwatch_tests.text import durations
-from pgwatch_tests.text.plain_text import plain
-from pgwatch_tests.text.times import in_full
+from pgwatch_tests.text.plain_text import plain, shortened_middle
+from pgwatch_tests.text.toned_text import Cell, Tone, Toned
+from pgwatch_tests.tui.widgets.column_widths import Column
 from pgwatch_tests.tui.widgets.live_table import LiveRow
+
+LeakGrouping = Literal["table", "test"]
+
+COLUMNS: dict[LeakGrouping, tuple[Column, ...]] = {
+    "table": (
+        Column("Object", least=12, enough=26, cut=shortened_middle),
+        Column("Rows", right=True),
+        Column("Since last", right=True, rank=1),
+        Column("Age", right=True),
+        Column("Test, or what it is", least=16, enough=26, cut=shortened_middle),
+        Column("Example", least=12, enough=24, rank=2),
+    ),
+    "test": (
+        Column("Test", least=20, enough=40, cut=shortened_middle),
+        Column("Rows", right=True),
+        Column("Known by"),
+        Column("Tables", least=10, enough=30),
+    ),
+}
+_MARKS: dict[Tone, str] = {"trouble": "! ", "warning": "* ", "notice": "? "}
+"""Stand for colours where there are none."""
+_NONE = Toned("–", "quiet")
+_UNKNOWN = Toned("?", "notice")
+_SWEEPS_THIS = "w plans a sweep of just this"
+_NOT_CHECKED = "It wasn't checked: nothing is known to sweep."
 
 
 @dataclass(frozen=True, slots=True)
 class LeakRow:
-    """A row of the table, and its detail as lines of plain text."""
+    """A row of the table, its detail, and what keys do with it."""
 
     row: LiveRow
-    title: str
-    lines: tuple[str, ...]
+    detail: Detail
+    copies: tuple[Copyable, ...] = ()
+    part: SweepPart | None = None
+    """What `w` plans to sweep; None if no sweep removes it."""
+    why_not_swept: str = ""
+    table: str = ""
+    """The table whose rows `enter` reads, `schema.table`; empty for anything else."""
 
 
-def leak_rows(report: LeakReport) -> list[LeakRow]:
-    """A row per leaked table (most rows first), leftover, and thing not checked."""
+@dataclass(frozen=True, slots=True)
+class LeakKeys:
+    """What the dashboard can do about leaks, to be said in details."""
+
+    sweeps: bool = False
+    reads_rows: bool = False
+
+
+def leak_rows(
+    report: LeakReport, before: LeakReport | None = None, keys: LeakKeys | None = None, *, marks: bool = False
+) -> list[LeakRow]:
+    """A row per leaked table (most rows first), leftover, and thing not checked.
+
+    `before` is the count before. With `marks`, what colours would tell is told by characters.
+    """
+    keys = keys or LeakKeys()
     leaked = sorted(report.tables, key=lambda one: (-one.rows, one.schema, one.table))
+    lefts = sorted(report.leftovers, key=lambda one: _left_tone(one) != "trouble")
     rows = [
-        *(_table_row(table, report.checked_at) for table in leaked),
-        *(_leftover_row(one) for one in report.leftovers),
+        *(_table_row(table, report.checked_at, before, keys) for table in leaked),
+        *(_leftover_row(one, before, keys) for one in lefts),
         *(_skipped_row(one) for one in report.skipped),
         *(_unchecked_row(one) for one in report.unchecked),
     ]
@@ -37,9 +97,9 @@ def leak_rows(report: LeakReport) -> list[LeakRow]:
     seen: dict[str, int] = {}
     numbered = []
     for one in rows:
-        key = one.row.key
-        number = seen[key] = seen.get(key, 0) + 1
-        numbered.append(one if number == 1 else replace(one, row=replace(one.row, key=f"{key} {number}")))
+        row = _marked(one.row) if marks else one.row
+        number = seen[row.key] = seen.get(row.key, 0) + 1
+        numbered.append(replace(one, row=row if number == 1 else replace(row, key=f"{row.key} {number}")))
     return numbered
 
 
@@ -48,87 +108,149 @@ def test_rows(tests: tuple[TestLeak, ...]) -> list[LeakRow]:
     return [_test_row(one) for one in tests]
 
 
-def _table_row(table: TableLeak, now: datetime) -> LeakRow:
-    name = plain(f"{table.schema}.{table.table}")
+def _table_row(table: TableLeak, now: datetime, before: LeakReport | None, keys: LeakKeys) -> LeakRow:
+    name = f"{table.schema}.{table.table}"
     age_s = None if table.oldest is None else max(0.0, (now - table.oldest).total_seconds())
+    change = _change(table, before)
     row = LiveRow(
-        f"leak {table.schema}.{table.table}",
+        f"leak {name}",
         (
-            name,
-            f"{table.rows:,}",
-            durations.short(age_s) or "?",
-            plain(", ".join(table.columns)),
+            (Toned(plain(name), "trouble"),),
+            (Toned(f"{table.rows:,}", "trouble"),),
+            _changed(change),
+            durations.short(age_s) or (_UNKNOWN,),
+            _left_by(table.attribution),
             plain(", ".join(table.samples)),
         ),
     )
-    facts = (
-        ("rows", f"{table.rows:,}"),
-        ("kind", table.kind),
-        ("oldest", "?" if table.oldest is None else in_full(table.oldest)),
-        ("newest", "?" if table.newest is None else in_full(table.newest)),
-        ("columns", plain(", ".join(table.columns))),
+    part = leak_remedies.part_of_table(table)
+    does = ["⏎ shows the rows"] if keys.reads_rows else []
+    does += [_SWEEPS_THIS] if keys.sweeps and part is not None else []
+    return LeakRow(
+        row,
+        leak_detail.table_detail(table, change, now, keys=does),
+        leak_remedies.table_copies(table),
+        part,
+        "" if part else leak_remedies.why_not_swept(table),
+        name,
     )
-    lines = [*_facts(facts), *_section("Examples", map(plain, table.samples))]
-    lines += _section("Left by", (plain(leak_words.left_by((one,))) for one in table.attribution))
-    return LeakRow(row, name, tuple(lines))
 
 
-def _leftover_row(one: Leftover) -> LeakRow:
-    name, kind, detail = plain(one.name), leak_words.kind(one.kind), plain(one.detail)
-    row = LiveRow(f"left {one.kind} {one.name}", (name, "", durations.short(one.age_s) or "?", kind, detail))
-    age = durations.in_words(one.age_s)
-    facts = (("kind", kind), ("age", age), ("what", detail), ("fix", plain(one.hint)))
-    return LeakRow(row, name, _facts(facts))
+def _leftover_row(one: Leftover, before: LeakReport | None, keys: LeakKeys) -> LeakRow:
+    tone = _left_tone(one)
+    is_new = before is not None and one.kind in before.kinds_checked and not _was_there(one, before)
+    row = LiveRow(
+        f"left {one.kind} {one.name}",
+        (
+            (Toned(plain(one.name), tone),),
+            (_NONE,),
+            (Toned("new", "trouble"),) if is_new else (_NONE,),
+            durations.short(one.age_s) or (_UNKNOWN,),
+            _test_of(one),
+            (Toned(plain(one.detail), "quiet"),),
+        ),
+    )
+    part = leak_remedies.part_of_leftover(one)
+    does = [_SWEEPS_THIS] if keys.sweeps and part is not None else []
+    return LeakRow(
+        row,
+        leak_detail.leftover_detail(one, tone, keys=does),
+        leak_remedies.leftover_copies(one),
+        part,
+        "" if part else leak_remedies.why_not_swept(one),
+    )
+
+
+def _test_of(one: Leftover) -> Cell:
+    if not one.test:
+        return leak_words.kind(one.kind)
+    name = plain(test_names.split(one.test).name)
+    return (Toned(name), Toned(f", {leak_words.kind(one.kind)}", "quiet"))
 
 
 def _skipped_row(one: Skipped) -> LeakRow:
-    name = plain(f"{one.schema}.{one.table}")
-    row = LiveRow(
-        f"skipped {one.schema}.{one.table} {one.reason}",
-        (name, "?", "?", "", f"not checked: {plain(one.reason)}"),
-        "quiet",
-    )
-    return LeakRow(row, name, _not_checked(one.reason, one.hint))
+    name = plain(f"{one.schema}.{one.table}".removeprefix("."))
+    return _not_checked(f"skipped {one.schema}.{one.table} {one.reason}", name, one.reason, one.hint)
 
 
 def _unchecked_row(one: Unchecked) -> LeakRow:
     kinds = leak_words.kind(one.kind, 2)
+    return _not_checked(f"unchecked {one.kind} {one.reason}", kinds, one.reason, one.hint)
+
+
+def _not_checked(key: str, name: str, reason: str, hint: str) -> LeakRow:
+    words = (Toned("not checked", "notice"), Toned(f": {plain(reason)}", "notice"))
     row = LiveRow(
-        f"unchecked {one.kind} {one.reason}",
-        (kinds, "?", "?", "", f"not checked: {plain(one.reason)}"),
-        "quiet",
+        key,
+        ((Toned(name, "notice"),), (_UNKNOWN,), (_NONE,), (_NONE,), words, (Toned(plain(hint), "quiet"),)),
     )
-    return LeakRow(row, kinds, _not_checked(one.reason, one.hint))
+    detail = leak_detail.unchecked_detail(name, reason, hint)
+    return LeakRow(row, detail, leak_remedies.hint_copies(hint), why_not_swept=_NOT_CHECKED)
 
 
 def _test_row(one: TestLeak) -> LeakRow:
-    test, known_by = plain(leak_words.test_name(one)), leak_words.known_by(one)
+    tone: Tone = "trouble" if is_certain(one) else "notice"
     row = LiveRow(
         f"test {one.confidence} {one.test} {one.candidates} {one.detail}",
-        (f"{one.rows:,}", known_by, test, plain(", ".join(f"{name} {rows:,}" for name, rows in one.tables))),
+        (
+            leak_detail.named(one, tone),
+            (Toned(f"{one.rows:,}", tone),),
+            leak_words.known_by(one),
+            plain(", ".join(f"{name} {rows:,}" for name, rows in one.tables)),
+        ),
     )
-    facts = (
-        ("test", plain(one.test)),
-        ("rows", f"{one.rows:,}"),
-        ("known by", known_by),
-        ("why", plain(one.detail)),
-    )
-    lines = [
-        *_facts(facts),
-        *_section("One of", map(plain, one.candidates)),
-        *_section("Tables", (f"{rows:>11,}  {plain(name)}" for name, rows in one.tables)),
-    ]
-    return LeakRow(row, plain(one.test) or leak_words.UNKNOWN_TEST, tuple(lines))
+    why = "Sweeps of one table are planned from the list by table: s groups by table."
+    return LeakRow(row, leak_detail.test_detail(one), why_not_swept=why)
 
 
-def _not_checked(reason: str, hint: str) -> tuple[str, ...]:
-    return _facts((("not checked", plain(reason)), ("fix", plain(hint))))
+def _left_by(attribution: Sequence[Attribution]) -> Cell:
+    """`test_parent_signs_up (marker) +1`: the best known test, how it is known, and how many others."""
+    if not attribution:
+        return (_NONE,)
+    first, *others = attribution
+    more = f" +{len(others):,}" if others else ""
+    if first.candidates:
+        return (Toned(f"1 of {len(first.candidates):,}{more}", "notice"), *_candidates(first))
+    if not first.test:
+        return (Toned(leak_words.UNKNOWN_TEST + more, "notice"),)
+    name = plain(test_names.split(first.test).name)
+    return (Toned(name), Toned(f" ({leak_words.known_by(first)})", "quiet"), Toned(more, "notice"))
 
 
-def _facts(facts: Sequence[tuple[str, str]]) -> tuple[str, ...]:
-    return tuple(f"{name:<12} {words}" for name, words in facts if words)
+def _candidates(one: Attribution) -> Sequence[Toned]:
+    names = (plain(test_names.split(test).name) for test in one.candidates)
+    return (Toned(f": {', '.join(names)}", "quiet"),)
 
 
-def _section(title: str, entries: Iterable[str]) -> list[str]:
-    lines = [f"  {line}" for line in entries]
-    return ["", f"{title}:", *lines] if lines else []
+def _change(table: TableLeak, before: LeakReport | None) -> int | None:
+    """How many rows there are more than at the count before; None if it didn't tell."""
+    if before is None or (table.schema, table.table) in {(one.schema, one.table) for one in before.skipped}:
+        return None
+    rows = {(one.schema, one.table): one.rows for one in before.tables}
+    return table.rows - rows.get((table.schema, table.table), 0)
+
+
+def _changed(change: int | None) -> Cell:
+    if not change:
+        return (_NONE,)
+    return (Toned(f"{change:+,}", "trouble" if change > 0 else "good"),)
+
+
+def _was_there(one: Leftover, before: LeakReport) -> bool:
+    return any((other.kind, other.name) == (one.kind, one.name) for other in before.leftovers)
+
+
+def _left_tone(one: Leftover) -> Tone:
+    """Trouble if a gate fails on it by default."""
+    if one.kind in TRACES:
+        return "notice"
+    return "trouble" if one.kind in DEFAULT_FAIL_ON else "warning"
+
+
+def _marked(row: LiveRow) -> LiveRow:
+    first, *rest = row.cells
+    tone = first[0].tone if isinstance(first, tuple) else ""
+    mark = _MARKS.get(tone, "")
+    parts = first if isinstance(first, tuple) else (Toned(first),)
+    head = (Toned(f"{mark}{parts[0].text}", parts[0].tone), *parts[1:])
+    return replace(row, cells=(head, *rest))

@@ -3,51 +3,56 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import ClassVar
 
+from textual import on
 from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.message import Message
+from textual.widgets import DataTable
 
 from pgwatch_tests.leaks.attribution.rows_by_test import by_test
 from pgwatch_tests.leaks.model import LeakReport
-from pgwatch_tests.reports.leaks import leak_json, leak_words
+from pgwatch_tests.reports.leaks import leak_calm, leak_json
+from pgwatch_tests.reports.render.detail_text import joined
 from pgwatch_tests.reports.render.sparkline import sparkline
-from pgwatch_tests.text.numbers import at_least, plural
-from pgwatch_tests.text.plain_text import plain, shortened_left, shortened_middle
+from pgwatch_tests.sweep.model import SweepPart
+from pgwatch_tests.text.numbers import at_least
+from pgwatch_tests.text.plain_text import plain
 from pgwatch_tests.text.times import clock
+from pgwatch_tests.text.toned_text import Cell
 from pgwatch_tests.tui.leak_trend import LeakTrend
-from pgwatch_tests.tui.screens.text import TextScreen
-from pgwatch_tests.tui.tabs.leak_rows import LeakRow, leak_rows, test_rows
+from pgwatch_tests.tui.screens.leak import LeakScreen, ReadRows
+from pgwatch_tests.tui.tabs.leak_rows import COLUMNS, LeakGrouping, LeakKeys, LeakRow, leak_rows, test_rows
 from pgwatch_tests.tui.tabs.tab import DashboardTab, TabData
-from pgwatch_tests.tui.widgets.column_widths import Column
+from pgwatch_tests.tui.widgets.detail_pane import DetailPane
 from pgwatch_tests.tui.widgets.live_table import LiveTable
 from pgwatch_tests.tui.widgets.still_text import StillText
 
-LeakGrouping = Literal["table", "test"]
-
-_COLUMNS: dict[LeakGrouping, tuple[Column, ...]] = {
-    "table": (
-        Column("Object", least=12, enough=30, cut=shortened_middle),
-        Column("Rows", right=True),
-        Column("Age", right=True),
-        Column("Columns, kind", least=9, enough=20),
-        Column("Example, or why it wasn't checked", least=14, enough=34),
-    ),
-    "test": (
-        Column("Rows", right=True),
-        Column("Known by"),
-        Column("Test", least=20, enough=40, cut=shortened_left),
-        Column("Tables", least=10, enough=30),
-    ),
-}
-
 
 class LeaksTab(DashboardTab):
-    """Shows the latest leak report."""
+    """Shows the latest leak report.
+
+    `read_rows` reads the rows of one table on demand; with `sweeps`, `w` asks for a plan by PlanSweep.
+    """
 
     TITLE = "Leaks"
 
-    def __init__(self) -> None:
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("w", "sweep_this", "Sweep this", tooltip="Plan a sweep of just this row; changes nothing"),
+    ]
+
+    class PlanSweep(Message):
+        """Asks for the plan of a sweep of just this."""
+
+        def __init__(self, part: SweepPart) -> None:
+            super().__init__()
+            self.part = part
+
+    def __init__(self, *, read_rows: ReadRows | None = None, sweeps: bool = False) -> None:
         super().__init__()
+        self._read_rows = read_rows
+        self._keys = LeakKeys(sweeps=sweeps, reads_rows=read_rows is not None)
         self._report: LeakReport | None = None
         self._trend = LeakTrend()
         self._trouble = ""
@@ -57,9 +62,10 @@ class LeaksTab(DashboardTab):
 
     def compose(self) -> ComposeResult:
         yield StillText(id="leaks-trend")
-        yield LiveTable(_COLUMNS[self._by], id="leaks")
+        yield LiveTable(COLUMNS[self._by], id="leaks")
         yield StillText(id="no-leaks", classes="empty")
         yield StillText(id="leaks-summary", classes="summary")
+        yield DetailPane(id="leak-detail")
 
     def on_resize(self) -> None:
         self._show_trend()
@@ -78,23 +84,57 @@ class LeaksTab(DashboardTab):
     def document(self) -> tuple[str, str] | None:
         return None if self._report is None else ("leaks", leak_json.document(self._report))
 
+    @property
+    def _row(self) -> LeakRow | None:
+        """The row under the cursor."""
+        return self._rows.get(self.table.current_key or "")
+
+    # Keys.
+
     def offers(self, action: str) -> bool:
         if action == "sort":
             return self._report is not None and bool(by_test(self._report.tables))
-        return action == "detail" and self.table.current_key is not None
+        if action == "copy":
+            return bool(self.copyable)
+        return action == "detail" and self._row is not None
+
+    def never(self, action: str, parameters: tuple[object, ...]) -> str:
+        is_missing = action == "sweep_this" and not self._keys.sweeps
+        return "This dashboard has no sweeps." if is_missing else ""
+
+    def why_not(self, action: str, parameters: tuple[object, ...] = ()) -> str:
+        row = self._row
+        if action == "sweep_this" and row is None:
+            return "No row is selected: there is nothing to sweep."
+        if action == "sweep_this" and row is not None:
+            return row.why_not_swept or self.never(action, parameters)
+        if action == "copy" and row is not None and not row.copies:
+            return "No statement is known that helps here: the detail says what does."
+        return super().why_not(action, parameters)
+
+    @property
+    def copyable(self) -> list[tuple[str, str]]:
+        row = self._row
+        return [] if row is None else [(one.what, one.text) for one in row.copies]
 
     def open_detail(self) -> None:
-        """Opens the row under the cursor in full: the table may cut it."""
-        row = self._rows.get(self.table.current_key or "")
+        """Opens the row under the cursor in full; of a table, reads its rows."""
+        row = self._row
         if row is not None:
-            self.app.push_screen(TextScreen(row.title, row.lines))
+            self.app.push_screen(LeakScreen(row.detail, row.table, self._read_rows if row.table else None))
+
+    def action_sweep_this(self) -> None:
+        """Asks for the plan of a sweep of the selected row."""
+        row = self._row
+        if row is not None and row.part is not None:
+            self.post_message(self.PlanSweep(row.part))
 
     @property
     def order(self) -> str:
         return self._wanted
 
     def use_order(self, order: str) -> bool:
-        found = next((one for one in _COLUMNS if one == order), None)
+        found = next((one for one in COLUMNS if one == order), None)
         self._wanted = found or self._wanted
         return found is not None
 
@@ -106,6 +146,8 @@ class LeaksTab(DashboardTab):
         self.redraw()
         return f"grouped by {self._by}"
 
+    # Drawing.
+
     def redraw(self) -> None:
         report = self._report
         tests = by_test(report.tables) if report else ()
@@ -113,49 +155,43 @@ class LeaksTab(DashboardTab):
         by: LeakGrouping = self._wanted if tests else "table"
         if by != self._by:
             self._by = by
-            self.table.use(_COLUMNS[by])
+            self.table.use(COLUMNS[by])
         everything: Sequence[LeakRow] = ()
-        if report is not None:
-            everything = leak_rows(report) if by == "table" else test_rows(tests)
+        if report is not None and by == "test":
+            everything = test_rows(tests)
+        elif report is not None:
+            everything = leak_rows(report, self._trend.before, self._keys, marks=self.app.no_color)
         self._rows = {one.row.key: one for one in everything}
+        empty: Cell
         if report is None:
             empty = f"Not counted: {plain(self._trouble)}" if self._trouble else "Counting leaked rows …"
         elif everything:
             empty = self.row_filter.no_match("line")
         else:
-            empty = f"No leaked rows.\n{leak_words.looked_for(report)}."
-        self.show_rows([one.row for one in everything if self.row_filter.fits(one.row.texts)], empty)
-        self.query_one("#leaks-summary", StillText).say(self._summary(bool(tests)))
+            empty = joined(leak_calm.nothing_left(report, is_stale=bool(self._trouble)))
+        shown = [one.row for one in everything if self.row_filter.fits(one.row.texts)]
+        self.show_rows(shown, empty)
+        self._show_detail()
+        by_words = "" if not tests else f"by {self._by}, s: by {'test' if self._by == 'table' else 'table'}"
+        summary = () if report is None else leak_calm.summary(report, by_words, self._trouble)
+        self.query_one("#leaks-summary", StillText).say(summary or "")
         self._show_trend()
 
-    def _summary(self, has_tests: bool) -> str:
-        report = self._report
-        if report is None:
-            return ""
-        parts = [_some(report.total, not report.skipped, "leaked row")]
-        if report.kinds_checked:
-            parts.append(_some(len(report.leftovers), not report.unchecked, "leftover"))
-        parts += [
-            f"{plural(report.tables_checked, 'table')} checked",
-            f"{len(report.skipped) + len(report.unchecked):,} not checked",
-            f"at {clock(report.checked_at)}",
-        ]
-        text = ", ".join(parts)
-        if has_tests:
-            text += f" · by {self._by}, s: by {'test' if self._by == 'table' else 'table'}"
-        return f"{text} (latest count failed: {plain(self._trouble)})" if self._trouble else text
+    @on(DataTable.RowHighlighted)
+    def _show_detail(self) -> None:
+        row = self._row
+        self.query_one(DetailPane).show(None if row is None else row.detail, self.table.row_count)
+        # What keys do depends on the row.
+        self.screen.refresh_bindings()
 
     def _show_trend(self) -> None:
         line = self.query_one("#leaks-trend", StillText)
         since, report = self._trend.since, self._report
-        line.display = since is not None and self._trend.most > 0
+        # One count is no trend.
+        line.display = self._trend.before is not None and self._trend.most > 0
         if since is None or report is None:
             return
-        now = _some(report.total, not report.skipped, "leaked row")
+        now = leak_calm.some(report.total, "leaked row", is_all=not report.skipped)
         words = f"  {now} now, peak {self._trend.most:,} since {clock(since)}"
         room = max(1, self.size.width - 2 - len(words))
         line.say(sparkline(self._trend.over_time(room), room) + words)
-
-
-def _some(number: int, is_all: bool, noun: str) -> str:
-    return plural(number, noun) if is_all else f"{at_least(number, is_all)} {noun}s"

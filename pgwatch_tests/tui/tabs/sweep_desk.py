@@ -8,7 +8,7 @@ from typing import Protocol
 
 from pgwatch_tests.history.model import HistoryEntry, JobState
 from pgwatch_tests.reports.sweeps import sweep_words
-from pgwatch_tests.sweep.model import DEFAULT_SWEEP_KINDS, SweepProgressCallback, SweepReport
+from pgwatch_tests.sweep.model import DEFAULT_SWEEP_KINDS, SweepPart, SweepProgressCallback, SweepReport
 from pgwatch_tests.sweep.time_left import SweepMeter
 from pgwatch_tests.task import Stoppable
 from pgwatch_tests.text import durations
@@ -38,8 +38,9 @@ class JobDesk:
 class SweepDesk:
     """Sweeps of one database, and their history. All of it may raise PgwatchError."""
 
-    begin: Callable[[bool, float, SweepProgressCallback], RunningSweep]
-    """Makes a sweep from: dry run or not, minimum age in seconds, a callback for progress in any thread."""
+    begin: Callable[[bool, float, SweepPart | None, SweepProgressCallback], RunningSweep]
+    """Makes a sweep from: dry run or not, minimum age in seconds, the only part asked for (None: all), and a
+    callback for progress in any thread."""
     history: Callable[[], Awaitable[tuple[HistoryEntry, ...]]]
     """The newest entries, newest first."""
     report: Callable[[int], Awaitable[SweepReport | None]]
@@ -50,14 +51,23 @@ class SweepDesk:
     """The default minimum age, in seconds."""
     acts: bool = True
     """Whether sweeps are allowed; if not, previews only."""
+    server: Callable[[], str] = str
+    """`host:port` of the server; empty if that isn't known."""
 
 
 class SweepUnderWay:
     """A running sweep or preview with its progress. `clock` is monotonic, in seconds."""
 
-    def __init__(self, desk: SweepDesk, dry_run: bool, min_age_s: float, clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        desk: SweepDesk,
+        dry_run: bool,
+        min_age_s: float,
+        part: SweepPart | None,
+        clock: Callable[[], float],
+    ) -> None:
         self._meter = SweepMeter(clock)
-        self._sweep = desk.begin(dry_run, min_age_s, self._meter.add)
+        self._sweep = desk.begin(dry_run, min_age_s, part, self._meter.add)
         self._ends = 0
 
     async def run(self) -> SweepReport:

@@ -7,20 +7,22 @@ from datetime import datetime
 from typing import Literal
 
 from pgwatch_tests.history.model import HistoryEntry, JobState
-from pgwatch_tests.reports.sweeps import sweep_history, sweep_remarks, sweep_words
+from pgwatch_tests.reports.render.detail_text import Detail
+from pgwatch_tests.reports.sweeps import sweep_detail, sweep_history, sweep_remarks, sweep_words
+from pgwatch_tests.reports.sweeps.sweep_causes import CauseLine, Group, cause_lines
 from pgwatch_tests.reports.sweeps.sweep_history import result_words
-from pgwatch_tests.reports.sweeps.sweep_words import explained
-from pgwatch_tests.sweep.model import Cause, ChangedRows, Orphan, SideEffects, SweepReport, TableRows
+from pgwatch_tests.sweep.model import SweepPart, SweepReport
 from pgwatch_tests.text import durations
-from pgwatch_tests.text.numbers import plural
 from pgwatch_tests.text.plain_text import plain, shortened_middle
 from pgwatch_tests.text.times import clock, day_and_minute, day_and_time
+from pgwatch_tests.text.toned_text import Cell, Tone, Toned
 from pgwatch_tests.tui.widgets.column_widths import Column
 from pgwatch_tests.tui.widgets.live_table import LiveRow
 
 SweepsSection = Literal["plan", "jobs", "history"]
 
 SECTIONS: tuple[SweepsSection, ...] = ("plan", "jobs", "history")
+_LONGEST_PART = 24
 _NO_JOBS = """No jobs are declared. In pyproject.toml:
 
 [tool.pgwatch-tests.schedule.nightly]
@@ -28,11 +30,11 @@ cron = "30 2 * * *"   # or every = "15m\""""
 
 COLUMNS: dict[SweepsSection, tuple[Column, ...]] = {
     "plan": (
-        Column("Object", least=10, enough=30, cut=shortened_middle),
-        Column("Rows", right=True),
-        Column("Marked", right=True),
-        Column("Dependent", right=True),
-        Column("Result", least=12, enough=40),
+        Column("Outcome"),
+        Column("Cause", least=16, enough=28, cut=shortened_middle),
+        Column("Number", right=True),
+        Column("Where", least=16, enough=24),
+        Column("What to know, or to do", least=16, enough=30, rank=1),
     ),
     "jobs": (
         Column("Job", least=8, enough=16),
@@ -47,8 +49,12 @@ COLUMNS: dict[SweepsSection, tuple[Column, ...]] = {
         Column("Action", least=8, enough=16),
         Column("Result", least=12, enough=30),
         Column("Took", right=True),
+        Column("By", least=8, enough=20, rank=1),
     ),
 }
+_GROUP_TONES: dict[Group, Tone] = {"goes": "lit", "stays": "", "needs you": "warning"}
+_MARKS: dict[Tone, str] = {"trouble": "! ", "warning": "* ", "notice": "? "}
+"""Stand for colours where there are none."""
 
 
 @dataclass(slots=True)
@@ -62,6 +68,8 @@ class SweepsState:
     section: SweepsSection = "plan"
     report: SweepReport | None = None
     """The last preview or sweep."""
+    part: SweepPart | None = None
+    """The only part to sweep; None: all."""
     report_at_s: float = 0.0
     """By the dashboard's clock."""
     trouble: str = ""
@@ -87,15 +95,28 @@ class SweepsState:
         report = self.report
         return report is not None and report.dry_run and (report.interrupted or bool(report.error))
 
-    def rows(self) -> list[LiveRow]:
-        """The rows of the open section."""
+    def rows(self, *, marks: bool = False) -> list[LiveRow]:
+        """The rows of the open section. With `marks`, what colours would tell is told by characters."""
         match self.section:
             case "plan":
-                return [] if self.report is None else plan_rows(self.report)
+                return [] if self.report is None else plan_rows(self.report, marks=marks)
             case "jobs":
-                return job_rows(self.jobs)
+                return job_rows(self.jobs, marks=marks)
             case "history":
-                return history_rows(self.history or ())
+                return history_rows(self.history or (), marks=marks)
+
+    def detail(self, key: str | None) -> Detail | None:
+        """The detail of the row of that key in the open section."""
+        match self.section:
+            case "plan":
+                lines = {} if self.report is None else _keyed(self.report)
+                return lines[key].detail if key in lines else None
+            case "jobs":
+                job = next((one for one in self.jobs if one.name == key), None)
+                return None if job is None else sweep_detail.job_detail(job, acts=self.acts)
+            case "history":
+                entry = next((one for one in self.history or () if str(one.id) == key), None)
+                return None if entry is None else sweep_detail.entry_detail(entry)
 
     def heads(self) -> str:
         """` Plan  [Jobs 2]  History   s: next · at least 10 min old, a: change`."""
@@ -142,7 +163,7 @@ class SweepsState:
 
     def _plan_head(self) -> str:
         if self.report is None or self.is_plan:
-            return "Plan"
+            return "Plan" if self.part is None else f"Plan of {plain(self.part.name, _LONGEST_PART)}"
         return "No plan" if self.report.dry_run else "Last sweep"
 
     def _no_plan(self) -> str:
@@ -165,24 +186,28 @@ def _stale(trouble: str) -> str:
     return f"stale: {plain(trouble)}" if trouble else ""
 
 
-def plan_rows(report: SweepReport) -> list[LiveRow]:
-    """A row per table deleted from, cause of keeping, change, side effect, orphan, and thing not checked."""
-    rows = [
-        *(_table_row(one, report.dry_run) for one in sweep_words.gone(report)),
-        *(_cause_row(cause) for cause in report.causes),
-        *(_changed_row(one, report.dry_run) for one in report.changed),
-        *(_side_effects_row(one) for one in report.side_effects),
-        *(_orphan_row(orphan, report.dry_run) for orphan in report.orphans),
-        *(
-            LiveRow(f"unchecked {sentence}", ("", "?", "", "", f"not checked: {plain(sentence)}"), "quiet")
-            for sentence in report.not_checked
-        ),
-    ]
-    # Two of them may have the same key.
-    return [LiveRow(f"{number} {row.key}", row.cells, row.tone) for number, row in enumerate(rows)]
+def plan_rows(report: SweepReport, *, marks: bool = False) -> list[LiveRow]:
+    """A row per cause: what goes, what stays, what needs somebody."""
+    rows = []
+    before = ""
+    for key, line in _keyed(report).items():
+        words = _group_words(line.group, report)
+        group = Toned(words, _GROUP_TONES[line.group] if words != before else "quiet")
+        before = words
+        mark = _MARKS.get(line.tone, "") if marks else ""
+        number = "?" if line.number is None else f"{line.number:,}"
+        cells: tuple[Cell, ...] = (
+            (group,),
+            (Toned(f"{mark}{line.what}", line.tone),),
+            (Toned(number, line.tone),),
+            ", ".join(line.objects),
+            (Toned(line.so, "quiet"),),
+        )
+        rows.append(LiveRow(key, cells))
+    return rows
 
 
-def job_rows(jobs: tuple[JobState, ...]) -> list[LiveRow]:
+def job_rows(jobs: tuple[JobState, ...], *, marks: bool = False) -> list[LiveRow]:
     """A row per job."""
     return [
         LiveRow(
@@ -192,7 +217,7 @@ def job_rows(jobs: tuple[JobState, ...]) -> list[LiveRow]:
                 f"{job.action}, dry run" if job.dry_run and job.action != "leaks" else job.action,
                 plain(job.when),
                 _next_run(job),
-                _last_time(job),
+                _last_time(job, marks=marks),
             ),
             "quiet" if job.paused or not job.enabled else "",
         )
@@ -200,7 +225,7 @@ def job_rows(jobs: tuple[JobState, ...]) -> list[LiveRow]:
     ]
 
 
-def history_rows(entries: tuple[HistoryEntry, ...]) -> list[LiveRow]:
+def history_rows(entries: tuple[HistoryEntry, ...], *, marks: bool = False) -> list[LiveRow]:
     """A row per entry, in their order."""
     return [
         LiveRow(
@@ -209,8 +234,9 @@ def history_rows(entries: tuple[HistoryEntry, ...]) -> list[LiveRow]:
                 day_and_time(entry.started_at),
                 plain(entry.database),
                 sweep_history.action(entry),
-                result_words(entry),
+                _result(entry, marks=marks),
                 durations.short(entry.duration_s) or "?",
+                (Toned(plain(f"{entry.account}, {entry.trigger}"), "quiet"),),
             ),
             "quiet" if entry.dry_run else "",
         )
@@ -240,64 +266,30 @@ def _next_run(job: JobState) -> str:
     return "unknown" if job.next_run is None else day_and_minute(job.next_run)
 
 
-def _last_time(job: JobState) -> str:
+def _last_time(job: JobState, *, marks: bool) -> Cell:
     if job.last is None:
         return "never ran"
-    return f"{day_and_minute(job.last.started_at)} {result_words(job.last)}"
+    return (Toned(f"{day_and_minute(job.last.started_at)} ", "quiet"), *_result(job.last, marks=marks))
 
 
-def _table_row(one: TableRows, dry_run: bool) -> LiveRow:
-    name = sweep_words.table_name(one.schema, one.table)
-    result = ["to delete" if dry_run else sweep_words.ending("rows", dry_run)]
-    if one.unmarked:
-        result.append(f"{one.unmarked:,} without a marker")
-    if sweep_remarks.is_large_part(one):
-        result.append(f"of {max(one.of, one.total):,}")
-    return LiveRow(
-        f"rows {name}",
-        (
-            plain(name),
-            f"{one.total:,}",
-            f"{one.marked:,}",
-            f"{one.dependent:,}",
-            ", ".join(result),
-        ),
-    )
+def _result(entry: HistoryEntry, *, marks: bool) -> tuple[Toned, ...]:
+    tone = sweep_detail.result_tone(entry)
+    return (Toned(f"{_MARKS.get(tone, '') if marks else ''}{result_words(entry)}", tone),)
 
 
-def _cause_row(cause: Cause) -> LiveRow:
-    names = {sweep_words.table_name(kept.schema, kept.table) for kept in cause.kept}
-    name = plain(next(iter(names))) if len(names) == 1 else plural(len(names), "table")
-    why = f"kept: {explained(cause.reason).words}"
-    return LiveRow(
-        f"kept {cause.reason} {cause.detail}",
-        (name, f"{cause.rows:,}", "", "", f"{why}, {plain(cause.detail)}" if cause.detail else why),
-        "quiet",
-    )
+def _keyed(report: SweepReport) -> dict[str, CauseLine]:
+    """The lines by their keys; of two with the same key, the second has a number."""
+    found: dict[str, CauseLine] = {}
+    for line in cause_lines(report):
+        key, number = line.key, 1
+        while key in found:
+            number += 1
+            key = f"{line.key} {number}"
+        found[key] = line
+    return found
 
 
-def _changed_row(one: ChangedRows, dry_run: bool) -> LiveRow:
-    name = plain(sweep_words.table_name(one.schema, one.table))
-    becomes = sweep_remarks.becomes(one, dry_run, plain)
-    return LiveRow(f"changed {name} {one.columns} {one.how}", (name, f"{one.rows:,}", "", "", becomes))
-
-
-def _side_effects_row(one: SideEffects) -> LiveRow:
-    name = plain(sweep_words.table_name(one.schema, one.table))
-    rows = one.inserted + one.updated + one.deleted
-    words = sweep_remarks.side_effects(one, plain)
-    return LiveRow(f"besides {name}", (name, f"{rows:,}", "", "", words))
-
-
-def _orphan_row(orphan: Orphan, dry_run: bool) -> LiveRow:
-    parts = [sweep_words.fate(orphan, dry_run), sweep_words.kind(orphan.kind)]
-    if orphan.age_s is not None:
-        parts.append(f"{durations.short(orphan.age_s)} old")
-    # Of what is too young the detail may be just that.
-    if orphan.detail and (orphan.age_s is None or orphan.detail != f"{durations.in_words(orphan.age_s)} old"):
-        parts.append(plain(orphan.detail))
-    return LiveRow(
-        f"orphan {orphan.kind} {orphan.name}",
-        (plain(orphan.name), "", "", "", ", ".join(parts)),
-        "" if orphan.removed else "quiet",
-    )
+def _group_words(group: Group, report: SweepReport) -> str:
+    if group == "goes":
+        return "Goes" if report.dry_run else "Went"
+    return "Stays" if group == "stays" else "Needs you"

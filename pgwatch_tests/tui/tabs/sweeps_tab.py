@@ -11,14 +11,17 @@ from datetime import datetime
 from functools import partial
 from typing import ClassVar, Literal
 
+from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.message import Message
+from textual.widgets import DataTable
 
 from pgwatch_tests.errors import PgwatchError, RefusedError
 from pgwatch_tests.history.model import HistoryEntry, JobState
 from pgwatch_tests.postgres.sessions.session import WorkCancelledError
 from pgwatch_tests.reports.sweeps import sweep_json, sweep_lines, sweep_words
+from pgwatch_tests.sweep.model import SweepPart
 from pgwatch_tests.text.plain_text import plain
 from pgwatch_tests.tui.actions import pause_or_resume, run_now, tell
 from pgwatch_tests.tui.screens.confirm import ConfirmSweepScreen, about_plan
@@ -27,6 +30,7 @@ from pgwatch_tests.tui.screens.text import TextScreen
 from pgwatch_tests.tui.tabs.sweep_desk import JobDesk, SweepDesk, SweepUnderWay
 from pgwatch_tests.tui.tabs.sweeps_state import COLUMNS, SweepsSection, SweepsState, capitalised, next_sweep
 from pgwatch_tests.tui.tabs.tab import DashboardTab, TabData
+from pgwatch_tests.tui.widgets.detail_pane import DetailPane
 from pgwatch_tests.tui.widgets.live_table import LiveTable
 from pgwatch_tests.tui.widgets.still_text import StillText
 from pgwatch_tests.tui.workers import start_worker
@@ -77,6 +81,7 @@ class SweepsTab(DashboardTab):
         yield LiveTable(COLUMNS[self._state.section], id="sweeps", hides=False)
         yield StillText(id="no-sweeps", classes="empty")
         yield StillText(id="sweep-summary", classes="summary")
+        yield DetailPane(id="sweep-detail")
 
     def on_mount(self) -> None:
         self._progress_timer = self.set_interval(_PROGRESS_EVERY_S, self._show_progress, pause=True)
@@ -97,12 +102,18 @@ class SweepsTab(DashboardTab):
 
     def redraw(self) -> None:
         state = self._state
-        rows = state.rows()
+        rows = state.rows(marks=self.app.no_color)
         empty = self.row_filter.no_match("line") if rows else state.empty(self._under_way is not None)
         self.show_rows([row for row in rows if self.row_filter.fits(row.texts)], empty)
         self.query_one("#sweep-sections", StillText).say(state.heads())
         self.query_one("#sweep-summary", StillText).say(state.summary())
         self._show_progress()
+        self._show_detail()
+
+    @on(DataTable.RowHighlighted)
+    def _show_detail(self) -> None:
+        table = self.table
+        self.query_one(DetailPane).show(self._state.detail(table.current_key), table.row_count)
         self.screen.refresh_bindings()
 
     def _show_progress(self) -> None:
@@ -127,8 +138,14 @@ class SweepsTab(DashboardTab):
 
     def forget_plan(self) -> None:
         """Forgets the last preview or sweep: it was of another database."""
-        self._state.report, self._state.trouble = None, ""
+        self._state.report, self._state.part, self._state.trouble = None, None, ""
         self.redraw()
+
+    def plan(self, part: SweepPart) -> None:
+        """Previews the sweep of one part only; nothing if a preview or a sweep runs."""
+        if self._under_way is None:
+            self._state.part = part
+            self._begin(dry_run=True)
 
     def never(self, action: str, parameters: tuple[object, ...]) -> str:
         if action in ("sweep", "run_job", "pause_job") and not self._desk.acts:
@@ -151,7 +168,8 @@ class SweepsTab(DashboardTab):
         self._open(self._state.next_section)
 
     def action_preview(self) -> None:
-        """Previews what a sweep would delete."""
+        """Previews what a sweep of everything would delete."""
+        self._state.part = None
         self._begin(dry_run=True)
 
     def action_sweep(self) -> None:
@@ -229,7 +247,9 @@ class SweepsTab(DashboardTab):
         self.redraw()
 
     def _begin(self, *, dry_run: bool, then: Callable[[], None] | None = None) -> None:
-        self._under_way = under_way = SweepUnderWay(self._desk, dry_run, self._state.min_age_s, self._clock)
+        self._under_way = under_way = SweepUnderWay(
+            self._desk, dry_run, self._state.min_age_s, self._state.part, self._clock
+        )
         self._state.trouble = ""
         self._progress_timer.resume()
         self._open("plan")
@@ -265,7 +285,9 @@ class SweepsTab(DashboardTab):
             tell(self.app, "Sweep preview ready: press w in the Sweeps tab")
         elif plan.planned_rows or any(orphan.removed for orphan in plan.orphans):
             age_s = self._clock() - self._state.report_at_s
-            self.app.push_screen(ConfirmSweepScreen(about_plan(plan, age_s)), self._answered)
+            self.app.push_screen(
+                ConfirmSweepScreen(about_plan(plan, age_s, self._desk.server())), self._answered
+            )
         else:
             tell(self.app, f"Not swept: {sweep_words.summary(plan)}")
 

@@ -49,8 +49,8 @@ async def test_a_sweep_is_told_and_on_record(sweeps: Sweeps, settings: Settings)
 
     assert await desk.history() == ()
     assert desk.min_age_s == 5
-    await desk.begin(True, desk.min_age_s, told.append).run()
-    report = await desk.begin(False, desk.min_age_s, told.append).run()
+    await desk.begin(True, desk.min_age_s, None, told.append).run()
+    report = await desk.begin(False, desk.min_age_s, None, told.append).run()
     live.close()
 
     assert sweeps.requests == [SweepRequest(min_age_s=5), SweepRequest(min_age_s=5, dry_run=False)]
@@ -68,7 +68,7 @@ async def test_errors_come_through(sweeps: Sweeps, settings: Settings) -> None:
     desk = DashboardSweeps(settings, lambda _: None).desk()
 
     with pytest.raises(RefusedError, match="no test database"):
-        await desk.begin(False, 600.0, lambda _: None).run()
+        await desk.begin(False, 600.0, None, lambda _: None).run()
     (entry,) = await desk.history()
     assert entry.result == "refused"
 
@@ -77,10 +77,10 @@ async def test_stop_and_cancel(sweeps: Sweeps, settings: Settings) -> None:
     sweeps.waits = True
     desk = DashboardSweeps(settings, lambda _: None).desk()
 
-    stopped = desk.begin(False, 600.0, lambda _: None)
+    stopped = desk.begin(False, 600.0, None, lambda _: None)
     stopped.stop()  # before it has begun
     assert (await stopped.run()).interrupted
-    cancelled = desk.begin(False, 600.0, lambda _: None)
+    cancelled = desk.begin(False, 600.0, None, lambda _: None)
     running = asyncio.create_task(cancelled.run())
     await soon(lambda: len(sweeps.made) == 2 and sweeps.made[1].running.is_set())
     cancelled.cancel()
@@ -92,7 +92,7 @@ async def test_stop_and_cancel(sweeps: Sweeps, settings: Settings) -> None:
 async def test_who_leaves_ends_the_sweep_and_it_is_on_record(sweeps: Sweeps, settings: Settings) -> None:
     sweeps.endless_batch = True
     live = DashboardSweeps(settings, lambda _: None)
-    running = asyncio.create_task(live.desk().begin(False, 600.0, lambda _: None).run())
+    running = asyncio.create_task(live.desk().begin(False, 600.0, None, lambda _: None).run())
     await soon(lambda: sweeps.made and sweeps.made[0].running.is_set())
     running.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -108,7 +108,7 @@ async def test_what_cant_be_recorded_is_a_warning(sweeps: Sweeps, settings: Sett
     warnings: list[str] = []
     live = DashboardSweeps(replace(settings, history=tmp_path / "a file" / "history"), warnings.append)
 
-    assert (await live.desk().begin(False, 600.0, lambda _: None).run()).deleted == ROWS
+    assert (await live.desk().begin(False, 600.0, None, lambda _: None).run()).deleted == ROWS
     assert len(warnings) == 1
     assert "not recorded" in warnings[0]
 

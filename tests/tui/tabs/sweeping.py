@@ -12,7 +12,7 @@ from textual.pilot import Pilot
 from pgwatch_tests.errors import PgwatchError
 from pgwatch_tests.history.model import HistoryEntry, JobState
 from pgwatch_tests.postgres.sessions.session import WorkCancelledError
-from pgwatch_tests.sweep.model import SweepProgress, SweepProgressCallback, SweepReport
+from pgwatch_tests.sweep.model import SweepPart, SweepProgress, SweepProgressCallback, SweepReport
 from pgwatch_tests.tui.app import Dashboard
 from pgwatch_tests.tui.tabs.sweep_desk import JobDesk, SweepDesk
 from screenshots.pictures import settled
@@ -64,10 +64,14 @@ class Sweeping:
     def desk(self) -> SweepDesk:
         """What the dashboard is given."""
         jobs = None if self.jobs is None else JobDesk(self._states, self._run_now, self._pause)
-        return SweepDesk(self._begin, self._history, self._report, jobs, acts=self.acts)
+        return SweepDesk(
+            self._begin, self._history, self._report, jobs, acts=self.acts, server=lambda: "db.test:5432"
+        )
 
-    def _begin(self, dry_run: bool, min_age_s: float, told: SweepProgressCallback) -> HeldSweep:
-        self.begun.append(HeldSweep(self, dry_run, min_age_s, told))
+    def _begin(
+        self, dry_run: bool, min_age_s: float, part: SweepPart | None, told: SweepProgressCallback
+    ) -> HeldSweep:
+        self.begun.append(HeldSweep(self, dry_run, min_age_s, part, told))
         return self.begun[-1]
 
     async def _history(self) -> tuple[HistoryEntry, ...]:
@@ -99,11 +103,17 @@ class HeldSweep:
     """One sweep."""
 
     def __init__(
-        self, sweeping: Sweeping, dry_run: bool, min_age_s: float, told: SweepProgressCallback
+        self,
+        sweeping: Sweeping,
+        dry_run: bool,
+        min_age_s: float,
+        part: SweepPart | None,
+        told: SweepProgressCallback,
     ) -> None:
         self._sweeping = sweeping
         self.dry_run = dry_run
         self.min_age_s = min_age_s
+        self.part = part
         self._told = told
         self.ends: list[str] = []
         self.let_go = asyncio.Event()
@@ -121,7 +131,13 @@ class HeldSweep:
         if isinstance(outcome, PgwatchError):
             raise outcome
         deleted = () if self.dry_run else outcome.planned
-        return replace(outcome, dry_run=self.dry_run, deleted=deleted, interrupted="stop" in self.ends)
+        return replace(
+            outcome,
+            dry_run=self.dry_run,
+            deleted=deleted,
+            interrupted="stop" in self.ends,
+            part=self.part,
+        )
 
     def stop(self) -> None:
         self.ends.append("stop")
@@ -153,6 +169,5 @@ def told(app: Dashboard) -> list[str]:
 
 
 def line_with(drawn: str, words: str) -> str:
-    """The only line with these words in it."""
-    (line,) = [line for line in drawn.splitlines() if words in line]
-    return line
+    """The first line with these words in it: what is below a table tells of its rows once more."""
+    return next(line for line in drawn.splitlines() if words in line)

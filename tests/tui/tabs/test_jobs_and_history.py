@@ -31,6 +31,8 @@ async def test_jobs(size: tuple[int, int]) -> None:
         # A job that only looks is no sweep.
         assert f"sweep {local:%H:%M}" in text_of(app, "#verdict")
         drawn = await press(pilot, "5", "s")
+        # The selected job, with what keys do.
+        assert "n runs it now, after a question · o pauses it" in drawn
         nightly = line_with(drawn, "nightly")
         assert nightly.split()[:2] == ["nightly", "sweep"]
         assert day_and_minute(local) in nightly
@@ -110,6 +112,7 @@ async def test_history(size: tuple[int, int]) -> None:
         drawn = await press(pilot, "5", "s", "s")
         assert "refused: a standby" in drawn
         assert "1,200 rows deleted" in drawn
+        assert "ci@runner, command line, pid 4711" in drawn
         detail = await press(pilot, "down", "enter")
         assert "asked by     ci@runner, command line, pid 4711" in detail
         assert "1,201  public.bookings (1 marked, 1,200 dependent)" in detail

@@ -2,21 +2,39 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
 import pytest
+from textual.content import Content
 from textual.pilot import Pilot
+from textual.style import Style as ContentStyle
+from textual.widgets import TabbedContent
 
-from pgwatch_tests.errors import ConnectionLostError
+from pgwatch_tests.errors import ConnectionLostError, PgwatchError
 from pgwatch_tests.leaks.gate import DEFAULT_KINDS
-from pgwatch_tests.leaks.model import Attribution, LeakReport, Leftover, Skipped, TableLeak, Unchecked
+from pgwatch_tests.leaks.model import (
+    Attribution,
+    FoundRow,
+    FoundRows,
+    LeakReport,
+    Leftover,
+    Skipped,
+    TableLeak,
+    Unchecked,
+    UnreadColumn,
+)
+from pgwatch_tests.sweep.model import SweepPart
 from pgwatch_tests.text.times import clock, in_full
+from pgwatch_tests.text.toned_text import Tone
 from pgwatch_tests.tui.app import Dashboard
 from pgwatch_tests.tui.widgets.live_table import LiveTable
+from pgwatch_tests.tui.widgets.still_text import StillText
+from pgwatch_tests.tui.widgets.themes import tone_styles
 from screenshots.pictures import settled
 from tests.locks.snapshots import snapshot
-from tests.tui.driving import Feed, dialog_text, leak_report, screen_text, text_of
+from tests.tui.driving import Feed, confirm, dialog_text, leak_report, screen_text, text_of
+from tests.tui.tabs.sweeping import Sweeping
 
 SIZES = [(80, 24), (140, 40)]
 TEST = "tests/test_booking.py::test_two_parents_one_slot"
@@ -27,11 +45,21 @@ USERS = TableLeak(
 )
 LEFTOVERS = (
     Leftover("schema", "test_1717171717171_4711_x7f3", "12 relations, owner ci", 7500.0),
-    Leftover("idle_in_transaction", "pid 4711", f"test {TEST} (pytest gw0), user app", 12.0),
+    Leftover("idle_in_transaction", "pid 4711", f"test {TEST} (pytest gw0), user app", 12.0, TEST),
     Leftover("advisory_lock", "42", "pid 4711, idle, user app"),
     Leftover("advisory_lock", "42", "pid 4712, idle, user app"),
 )
 HIDDEN = Unchecked("idle_in_transaction", "2 sessions of other roles not visible: needs pg_monitor")
+
+
+SECRETS = Skipped(
+    *(
+        "app",
+        "secrets",
+        "no SELECT privilege on a table whose name is cut in the table",
+    ),
+    hint='GRANT SELECT ON app.secrets TO "ci-role"',
+)
 
 
 def messy() -> LeakReport:
@@ -56,6 +84,43 @@ def lines(app: Dashboard) -> list[str]:
     return screen_text(app).splitlines()
 
 
+def row_of(app: Dashboard, beginning: str) -> str:
+    """The only line of the table that begins so."""
+    (line,) = [
+        line
+        for line in table_lines(app)
+        if line.strip().removeprefix("! ").removeprefix("* ").removeprefix("? ").startswith(beginning)
+    ]
+    return line.strip()
+
+
+def table_lines(app: Dashboard) -> list[str]:
+    """The lines of the table with its head, as they are drawn."""
+    region = app.query_one("#leaks", LiveTable).region
+    return lines(app)[region.y : region.bottom]
+
+
+def tone_colour(app: Dashboard, tone: Tone) -> str:
+    """The colour of a tone in the present theme."""
+    colour = tone_styles(app.get_css_variables())[tone].color
+    assert colour is not None
+    return colour.name
+
+
+def colours(app: Dashboard, selector: str, words: str) -> set[str]:
+    """The colours of the characters of a widget's text where it says `words`."""
+    content = app.query_one(selector, StillText).visual
+    assert isinstance(content, Content)
+    start = content.plain.index(words)
+    return {
+        str(span.style.rich_style.color.name)
+        for span in content.spans
+        if span.start <= start < span.end
+        and isinstance(span.style, ContentStyle)
+        and span.style.rich_style.color is not None
+    }
+
+
 @pytest.mark.parametrize("size", SIZES)
 async def test_leftovers_are_rows_beside_the_tables(size: tuple[int, int]) -> None:
     app = feed(messy()).dashboard()
@@ -64,13 +129,15 @@ async def test_leftovers_are_rows_beside_the_tables(size: tuple[int, int]) -> No
         drawn = screen_text(app)
         assert app.query_one("#leaks", LiveTable).row_count == 6
         assert "7 leaked rows, 4+ leftovers, 12 tables checked, 1 not checked" in drawn
-        (users,) = [line for line in lines(app) if "public.users" in line]
-        assert users.split()[:4] == ["public.users", "7", "?", "email"]
-        (schema,) = [line for line in lines(app) if "2h05m" in line]
+        users = row_of(app, "public.users")
+        since_last = ["–"] if size[0] > 80 else []  # names are longer than there is room for
+        assert users.split()[: 3 + len(since_last)] == ["public.users", "7", *since_last, "?"]
+        assert "test_two_parents_one_slot" in users
+        schema = row_of(app, "test_1")
         assert "test schema" in schema
-        assert schema.split()[0].startswith("test_1")
-        assert "pid 4711" in drawn
-        assert "not checked: 2 session" in drawn
+        assert "2h05m" in schema
+        assert "test_two_parents_one_slot" in row_of(app, "pid 4711")
+        assert "not checked: 2 " in drawn
         # What couldn't be looked for isn't a row that may be leaked.
         assert "7 rows leaked" in text_of(app, "#verdict")
         assert "7+" not in text_of(app, "#verdict")
@@ -85,15 +152,197 @@ async def test_by_test_and_back(size: tuple[int, int]) -> None:
         assert "by table, s: by test" in screen_text(app) or size[0] == 80
         await pilot.press("s")
         await settled(pilot)
-        rows = [line for line in lines(app) if "public.users" in line]
-        assert rows[0].split()[:2] == ["5", "marker"]
         # The test's own name survives where there is little room.
-        assert "test_two_parents_one_slot" in rows[0]
-        assert rows[1].split()[:2] == ["2", "unknown"]
+        known = row_of(app, "test_two_parents_one_slot")
+        assert "5  marker" in known
+        assert "public.users" in known
+        assert "2  unknown" in row_of(app, "unknown")
         assert "4711" not in screen_text(app)
+        await pilot.press("w")
+        await settled(pilot)
+        assert "s groups by table" in told(app)[-1]
         await pilot.press("s")
         await settled(pilot)
         assert "4711" in screen_text(app)
+
+
+async def test_what_is_new_since_the_count_before() -> None:
+    other = replace(USERS, table="bookings", rows=3)
+    source = feed(replace(leak_report(USERS, other), kinds_checked=DEFAULT_KINDS))
+    app = source.dashboard()
+    async with app.run_test(size=(120, 30)) as pilot:
+        await opened(pilot)
+        # The first count has none before it.
+        assert row_of(app, "public.users").split()[1:3] == ["7", "–"]
+        more = leak_report(
+            replace(USERS, rows=9), replace(other, rows=2), replace(USERS, table="new", rows=1)
+        )
+        source.leaks = replace(more, leftovers=LEFTOVERS[:1], kinds_checked=DEFAULT_KINDS)
+        await pilot.press("r")
+        await settled(pilot)
+        assert row_of(app, "public.users").split()[1:3] == ["9", "+2"]
+        assert row_of(app, "public.bookings").split()[1:3] == ["2", "-1"]
+        assert row_of(app, "public.new").split()[1:3] == ["1", "+1"]
+        assert row_of(app, "test_1717").split()[1:3] == ["–", "new"]
+        assert "9 leaked rows, +2 since the count before" in screen_text(app)
+        # Of a table that wasn't checked before, nobody knows.
+        source.leaks = replace(leak_report(), skipped=(Skipped("public", "users", "locked"),))
+        await pilot.press("r")
+        await settled(pilot)
+        source.leaks = leak_report(USERS)
+        await pilot.press("r")
+        await settled(pilot)
+        assert row_of(app, "public.users").split()[1:3] == ["7", "–"]
+
+
+async def test_only_what_was_checked_is_calm() -> None:
+    clean = replace(leak_report(), kinds_checked=DEFAULT_KINDS)
+    source = feed(clean)
+    app = source.dashboard()
+    async with app.run_test(size=(120, 30)) as pilot:
+        await opened(pilot)
+        good = tone_colour(app, "good")
+        assert colours(app, "#no-leaks", "No leaked rows") == {good}
+        for report in (
+            replace(clean, kinds_checked=()),
+            replace(clean, unread=(UnreadColumn("public", "books", "cover", "bytea"),)),
+        ):
+            source.leaks = report
+            await pilot.press("r")
+            await settled(pilot)
+            assert "No leaked rows in 12 tables." in screen_text(app)
+            assert good not in colours(app, "#no-leaks", "No leaked rows")
+        assert "1 column not read: public.books.cover (bytea)" in screen_text(app)
+        # What wasn't checked is a row of its own, and nothing is calm.
+        source.leaks = replace(clean, skipped=(SECRETS,))
+        await pilot.press("r")
+        await settled(pilot)
+        assert row_of(app, "app.secrets").split()[1] == "?"
+        assert colours(app, "#leaks-summary", "1 not checked") == {tone_colour(app, "notice")}
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_without_colours_marks_tell(monkeypatch: pytest.MonkeyPatch, size: tuple[int, int]) -> None:
+    monkeypatch.setenv("NO_COLOR", "1")
+    app = feed(replace(messy(), skipped=(SECRETS,))).dashboard()
+    async with app.run_test(size=size) as pilot:
+        await opened(pilot)
+        begins = [line.strip()[:2] for line in table_lines(app)[1:] if line.strip()]
+        assert begins == ["! ", "! ", "! ", "* ", "* ", "? ", "? "]
+
+
+@dataclass
+class Reading:
+    """Reads rows as the test says."""
+
+    found: FoundRows | PgwatchError
+    asked: list[str] = field(default_factory=list)
+
+    async def read(self, table: str) -> FoundRows:
+        self.asked.append(table)
+        if isinstance(self.found, PgwatchError):
+            raise self.found
+        return self.found
+
+
+FOUND = FoundRows(
+    (
+        FoundRow(
+            (("id", "42"),),
+            (("email", "par…@test.example.com"),),
+            leak_report().checked_at,
+            ("tests/test_booking.py::test_two_parents_one_slot",),
+        ),
+        FoundRow((), (("email", "x[red]\x1b…@test.example.com"),), None, ()),
+    ),
+    more=True,
+)
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_enter_reads_the_rows_of_a_table_only_then(size: tuple[int, int]) -> None:
+    reading = Reading(FOUND)
+    app = feed(replace(messy(), skipped=(SECRETS,))).dashboard(read_leaked=reading.read)
+    async with app.run_test(size=size) as pilot:
+        await opened(pilot)
+        assert reading.asked == []
+        await pilot.press("enter")
+        await settled(pilot)
+        assert reading.asked == ["public.users"]
+        said = dialog_text(app)
+        assert "2 rows, there are more, values shortened:" in said
+        assert "id=42 email=par…@test.example.com" in said
+        assert "test_two_parents_one_slot" in said
+        assert "x[red]␛…@test.example.com" in said
+        # Not of what may not be read.
+        await pilot.press("escape", "end", "up", "enter")
+        await settled(pilot)
+        assert "app.secrets" in dialog_text(app)
+        assert reading.asked == ["public.users"]
+        await pilot.press("escape", "home")
+        reading.found = ConnectionLostError("connection refused")
+        await pilot.press("enter")
+        await settled(pilot)
+        assert "Not read: connection refused" in dialog_text(app)
+        await pilot.press("escape")
+        reading.found = FoundRows((), skipped=(SECRETS,))
+        await pilot.press("enter")
+        await settled(pilot)
+        assert 'GRANT SELECT ON app.secrets TO "ci-role"' in dialog_text(app)
+
+
+async def test_what_helps_is_copied_and_named() -> None:
+    prepared = Leftover("prepared_transaction", "it's\x1b", "owner ci", 3.0)
+    report = replace(messy(), leftovers=(*LEFTOVERS[:2], prepared), skipped=(SECRETS,), unchecked=())
+    app = feed(report).dashboard()
+    copied = []
+    async with app.run_test(size=(120, 30)) as pilot:
+        await opened(pilot)
+        for _ in range(5):
+            await pilot.press("y", "down")
+            await settled(pilot)
+            copied.append((app.clipboard, told(app)[-1].split(":")[0]))
+    assert copied == [
+        ("pgwatch-tests sweep --table public.users", "Copied the sweep of just these rows"),
+        ('DROP SCHEMA "test_1717171717171_4711_x7f3" CASCADE', "Copied the DROP"),
+        ("SELECT pg_terminate_backend(4711)", "Copied the statement that ends it"),
+        ("ROLLBACK PREPARED U&'it''s\\001B'", "Copied the ROLLBACK"),
+        ('GRANT SELECT ON app.secrets TO "ci-role"', "Copied the GRANT"),
+    ]
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_w_plans_a_sweep_of_just_this(size: tuple[int, int]) -> None:
+    sweeping = Sweeping()
+    app = feed(messy()).dashboard(sweeps=sweeping.desk())
+    async with app.run_test(size=size) as pilot:
+        await opened(pilot)
+        assert "w plans a sweep of just this" in screen_text(app)
+        await pilot.press("w")
+        await settled(pilot)
+        (begun,) = sweeping.begun
+        assert (begun.part, begun.dry_run) == (SweepPart("rows", "public.users"), True)
+        assert app.query_one(TabbedContent).active == "sweeps-tab"
+        assert "[Plan of public.users]" in screen_text(app)
+        # The sweep is of the same part as the plan.
+        await pilot.press("w")
+        await confirm(pilot)
+        await settled(pilot)
+        assert (sweeping.begun[1].part, sweeping.begun[1].dry_run) == (begun.part, False)
+        # A schema alone.
+        await pilot.press("3", "down", "w")
+        await settled(pilot)
+        assert sweeping.begun[2].part == SweepPart("schemas", LEFTOVERS[0].name)
+        # `p` plans all again.
+        await pilot.press("p")
+        await settled(pilot)
+        assert sweeping.begun[3].part is None
+        sweeping.held = True
+        await pilot.press("p", "3", "w")
+        await settled(pilot)
+        assert len(sweeping.begun) == 5
+        assert "A sweep is under way" in told(app)[-1]
+        sweeping.begun[4].cancel()
 
 
 async def test_by_test_only_if_it_is_known() -> None:
@@ -143,7 +392,7 @@ async def test_the_trend_since_the_start() -> None:
         await pilot.press("3")
         await settled(pilot)
         assert text_of(app, "#leaks-trend") == f"▁▃█▅▁  0 leaked rows now, peak 28 since {start}"
-        assert "No leaked rows." in screen_text(app)
+        assert "No leaked rows in 12 tables." in screen_text(app)
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -152,7 +401,7 @@ async def test_nothing_left_says_what_was_looked_for(size: tuple[int, int]) -> N
     async with app.run_test(size=size) as pilot:
         await opened(pilot)
         drawn = screen_text(app)
-        assert "No leaked rows." in drawn
+        assert "No leaked rows in 12 tables." in drawn
         assert "Leftovers looked for: test schemas, sessions idle in transaction" in drawn
         assert "0 leaked rows, 0 leftovers, 12 tables checked, 0 not checked" in drawn
         assert not app.query_one("#leaks-trend").display
@@ -207,16 +456,6 @@ async def test_hostile_text_is_shown_as_harmless_text() -> None:
             await settled(pilot)
 
 
-SECRETS = Skipped(
-    *(
-        "app",
-        "secrets",
-        "no SELECT privilege on a table whose name is cut in the table",
-    ),
-    hint='GRANT SELECT ON app.secrets TO "ci-role"',
-)
-
-
 @pytest.mark.parametrize("size", SIZES)
 async def test_enter_shows_all_of_a_row(size: tuple[int, int]) -> None:
     oldest = leak_report().checked_at - timedelta(hours=2)
@@ -239,13 +478,14 @@ async def test_enter_shows_all_of_a_row(size: tuple[int, int]) -> None:
             await pilot.press("escape", "down")
             await settled(pilot)
         table, schema, session, _, _, secrets, hidden = found
+        assert "pgwatch-tests sweep --table public.users" in table
         assert "email, a_long_name_of_another_column" in table
-        assert f"oldest {in_full(oldest)}" in table
-        assert "newest ?" in table
-        assert f"{TEST} 5 (marker)" in table
+        assert f"2 h: oldest {in_full(oldest)}" in table
+        assert "test_two_parents_one_slot tests/test_booking.py 5 rows (marker)" in table
+        assert "unknown 2 rows (unknown)" in table
         assert "par…@test.example.com" in table
-        assert "age 2 h 5 min" in schema
-        assert "fix ALTER TABLE a VALIDATE CONSTRAINT b" in schema
+        assert "2 h 5 min old" in schema
+        assert "Fix ALTER TABLE a VALIDATE CONSTRAINT b" in schema
         assert f"test {TEST} (pytest gw0), user app" in session
         assert "no SELECT privilege on a table whose name is cut in the table" in secrets
         assert 'GRANT SELECT ON app.secrets TO "ci-role"' in secrets
@@ -260,7 +500,7 @@ async def test_enter_shows_all_of_a_test() -> None:
         await pilot.press("s", "enter")
         await settled(pilot)
         drawn = screen_text(app)
-        assert f"test         {TEST}" in drawn
+        assert "test_two_parents_one_slot  tests/test_booking.py" in drawn
         assert "5  public.users" in drawn
 
 

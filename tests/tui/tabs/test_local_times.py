@@ -60,7 +60,7 @@ async def test_all_times_are_local_and_say_so() -> None:
         }
     assert "since 17:29:00 IST" in seen["question"]
     assert "at 02:30:00 IST" in seen["leaks"]
-    assert "oldest       2026-03-02 01:30:00 IST" in seen["leak"]
+    assert "oldest 2026-03-02 01:30:00 IST" in seen["leak"]
     assert "since 17:30:0" in seen["contention"]
     assert "02 Mar 02:30 IST" in seen["jobs"]
     for name, screen in seen.items():

@@ -7,11 +7,11 @@ from datetime import timedelta
 
 import pytest
 
+from pgwatch_tests.reports.sweeps.sweep_causes import cause_lines
 from pgwatch_tests.sweep.model import ChangedRows, Kept, Orphan, TableRows
 from pgwatch_tests.text.times import clock
 from pgwatch_tests.tui.screens.confirm import ConfirmSweepScreen, about_plan
 from pgwatch_tests.tui.screens.min_age import MinAgeScreen
-from pgwatch_tests.tui.tabs.sweeps_state import plan_rows
 from tests.sweep.reports import AT, NOTHING
 from tests.tui.driving import screen_text
 from tests.tui.tabs.sweeping import PLAN, Sweeping, dashboard, line_with, press
@@ -91,10 +91,11 @@ async def test_what_is_to_be_minded_is_asked_about(size: tuple[int, int]) -> Non
             "12 rows of public.book lose author (SET NULL)",
         ):
             assert sentence in drawn
-        await press(pilot, "n")
-        drawn = screen_text(app)
-        assert line_with(drawn, "public.note").count("66") == 1
-        assert "lose author" in line_with(drawn, "public.book")
+        drawn = await press(pilot, "n")
+        assert "unmarked, by CASCADE" in line_with(drawn, "public.note 66")
+        assert "changed, not deleted" in line_with(drawn, "public.book 12")
+        assert "half or more of public.users" in drawn
+        assert "12 rows of public.book lose author (SET NULL)" in await press(pilot, *"jjj")
 
 
 def test_of_many_changes_the_first_are_asked_about() -> None:
@@ -110,6 +111,7 @@ def test_the_age_of_what_is_too_young_is_told_once() -> None:
     young = Orphan("schemas", "test_x", False, "too_young", "28 s old", 28.4)
     older = replace(young, detail="12 tables", age_s=7500.0)
 
-    told = [row.cells[-1] for row in plan_rows(replace(NOTHING, orphans=(young, older)))]
+    (line,) = cause_lines(replace(NOTHING, orphans=(young, older)))
 
-    assert told == ["kept: too young, schema, 28s old", "kept: too young, schema, 2h05m old, 12 tables"]
+    assert (line.group, line.what, line.number) == ("stays", "schemas too young", 2)
+    assert line.listed == ("test_x, 28 s old", "test_x, 2 h 5 min old, 12 tables")

@@ -6,11 +6,15 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from textual.content import Content
 from textual.widgets import TabbedContent
 
 from pgwatch_tests.errors import ConnectionLostError, RefusedError
 from pgwatch_tests.sweep.model import Kept, Orphan, SweepReport, TableRows
 from pgwatch_tests.tui.screens.confirm import ConfirmSweepScreen
+from pgwatch_tests.tui.widgets.live_table import LiveTable
+from pgwatch_tests.tui.widgets.still_text import StillText
+from pgwatch_tests.tui.widgets.themes import tone_styles
 from screenshots.pictures import settled
 from tests.locks.snapshots import snapshot
 from tests.reports.sweeps.test_history_reports import ENTRY
@@ -50,14 +54,30 @@ async def test_the_plan(size: tuple[int, int]) -> None:
     async with app.run_test(size=size) as pilot:
         drawn = await press(pilot, "5", "p")
         assert [sweep.dry_run for sweep in sweeping.begun] == [True]
-        bookings = line_with(drawn, "public.bookings").split()
-        assert bookings[:6] == ["public.bookings", "1,201", "1", "1,200", "to", "delete"]
-        assert "kept: too young" in drawn
-        assert "would be dropped" in drawn
-        assert "kept: of a run still" in drawn
-        assert "not checked: public.sec" in drawn
+        # By cause, then by table; what goes first, what needs somebody last.
+        table = app.query_one("#sweeps", LiveTable).region
+        lines = [line.split() for line in drawn.splitlines()[table.y + 1 : table.bottom] if line.strip()]
+        assert [line[:3] for line in lines] == [
+            ["Goes", "marked", "4"],
+            ["Goes", "depends", "on"],
+            ["Goes", "schema", "1"],
+            ["Goes", "prepared", "transaction"],
+            ["Stays", "too", "young"],
+            ["Stays", "locked", "1"],
+            ["Stays", "schema", "of"],
+            ["Needs", "you", "not"],
+        ]
+        assert "4  public.users 3, public.book" in line_with(drawn, "marked")
+        assert "1,200  public.bookings 1,200" in line_with(drawn, "depends on marked rows")
+        assert "?  public.secret can't be" in line_with(drawn, "not checked  ")
+        # The selected cause with each of its tables.
+        assert "4  marked  goes" in drawn
+        assert "        3  public.users" in drawn
         assert "1,204 rows of 2 tables, 1 schema, 1 prepared transaction to remove" in drawn
         assert max(map(len, drawn.splitlines())) <= size[0]
+        drawn = await press(pilot, *"jjjj")
+        assert "3  too young  stays" in drawn
+        assert "a later sweep removes it; --min-age sets another age" in drawn
         detail = await press(pilot, "enter")
         for words in (
             "1,201  public.bookings (1 marked, 1,200 dependent)",
@@ -83,7 +103,7 @@ async def test_a_sweep_after_a_question(size: tuple[int, int]) -> None:
         await until(pilot, lambda: takes_yes(app))
         drawn = screen_text(app)
         for words in (
-            "Sweep test_app?",
+            "Sweep test_app on db.test:5432?",
             "1,204 rows of 2 tables, 1 schema, 1 prepared transaction to remove",
             "1,201  public.bookings (1 marked, 1,200 dependent)",
             "schema test_1717171717171_4711_x7f3",
@@ -108,14 +128,14 @@ async def test_a_sweep_after_a_question(size: tuple[int, int]) -> None:
         # The plan is still there to be read, and locks are still polled.
         polls = source.polls
         drawn = await press(pilot, "r")
-        assert "to delete" in drawn
+        assert "Goes" in line_with(drawn, "depends on marked rows")
         assert source.polls > polls
         sweeping.begun[1].let_go.set()
         await settled(pilot)
         drawn = screen_text(app)
         assert "[Last sweep]" in drawn
         assert "1,204 rows of 2 tables, 1 schema, 1 prepared transaction removed" in told(app)[-1]
-        assert line_with(drawn, "public.bookings").split()[-1] == "deleted"
+        assert "Went" in line_with(drawn, "depends on marked rows")
         assert not app.query_one("#sweep-progress").display
 
 
@@ -317,3 +337,42 @@ async def test_its_keys_work_after_a_click_on_its_tab() -> None:
         await pilot.click(app.query_one("#sweep-summary"))
         await press(pilot, "w")
         assert isinstance(app.screen, ConfirmSweepScreen)
+
+
+async def test_rows_without_a_marker_stand_out_in_the_question() -> None:
+    plan = replace(PLAN, planned=(TableRows("public", "note", 1, 80, 66, 9000),))
+    _, app = dashboard(Sweeping(plan))
+    async with app.run_test(size=(120, 30)) as pilot:
+        await press(pilot, "5", "w")
+        content = app.screen.query_one("#facts", StillText).visual
+        assert isinstance(content, Content)
+        trouble = tone_styles(app.get_css_variables(), "surface")["trouble"].color
+        toned = {
+            content.plain[span.start : span.end]
+            for span in content.spans
+            if getattr(getattr(span.style, "rich_style", None), "color", None) == trouble
+        }
+        assert toned == {"66 without a marker"}
+        # Enter is no answer.
+        await until(pilot, lambda: takes_yes(app))
+        await press(pilot, "enter")
+        assert isinstance(app.screen, ConfirmSweepScreen)
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_without_colours_marks_tell(monkeypatch: pytest.MonkeyPatch, size: tuple[int, int]) -> None:
+    monkeypatch.setenv("NO_COLOR", "1")
+    plan = replace(
+        PLAN,
+        planned=(TableRows("public", "note", 1, 80, 66, 9000),),
+        kept=(Kept("public", "team", 300, "shared_with_real_data", "public.x bears no marker"),),
+        not_checked=("public.secret can't be read",),
+    )
+    failed = replace(ENTRY, result="failed", reason="the connection was lost")
+    _, app = dashboard(Sweeping(plan, history=(failed,), jobs=(replace(JOBS[0], last=failed),)))
+    async with app.run_test(size=size) as pilot:
+        drawn = await press(pilot, "5", "p")
+        for words in ("! unmarked, by CASCADE", "* shared with real data", "? not checked"):
+            assert words in drawn
+        assert "! failed" in await press(pilot, "s")
+        assert "! failed" in await press(pilot, "s")

@@ -20,7 +20,7 @@ from pgwatch_tests.cli.runs.daemon_thread import in_daemon_thread
 from pgwatch_tests.settings.load import Flags, Settings
 
 if TYPE_CHECKING:
-    from pgwatch_tests.leaks.model import LeakReport
+    from pgwatch_tests.leaks.model import FoundRows, LeakReport
     from pgwatch_tests.locks.actions.action import Action, Outcome
     from pgwatch_tests.locks.model import LockSnapshot
 
@@ -112,6 +112,19 @@ def run_dashboard(
                     scan.cancel()
                     raise
 
+            async def read_leaked(table: str) -> FoundRows:
+                if source.is_wanted and counted.settings is settings:
+                    raise NotCheckedError("the database is being dropped, altered or copied: read after that")
+                await source.attempts.probe(LIMITS)
+                from pgwatch_tests.leaks.found_rows import FoundRowsReader
+
+                reader = FoundRowsReader(counted.settings, table)
+                try:
+                    return await in_daemon_thread(reader.run, "leaked rows")
+                except asyncio.CancelledError:
+                    reader.cancel()
+                    raise
+
             async def do(action: Action) -> Outcome:
                 from pgwatch_tests.locks.actions.execution import act
 
@@ -139,6 +152,7 @@ def run_dashboard(
                     act=None if settings.read_only else do,
                     read_held=source.held_locks,
                     sweeps=sweeps.desk(),
+                    read_leaked=read_leaked,
                     databases=DatabaseDesk(counted.names, lambda: counted.name, counted.switch),
                     refresh_s=dashboard_preferences.refresh_s(preferred, settings),
                     preferences=dashboard_preferences.preferences(preferred, settings.dashboard, theme),

@@ -1,0 +1,66 @@
+"""Words for a database as a whole: what is left in it; calm only where all was checked. Pure."""
+
+from __future__ import annotations
+
+from pgwatch_tests.leaks.model import LeakReport
+from pgwatch_tests.reports.leaks import leak_words
+from pgwatch_tests.reports.render.detail_text import Line
+from pgwatch_tests.text.numbers import at_least, plural
+from pgwatch_tests.text.plain_text import plain
+from pgwatch_tests.text.times import clock
+from pgwatch_tests.text.toned_text import Tone, Toned
+
+
+def nothing_left(report: LeakReport, *, is_stale: bool = False) -> list[Line]:
+    """The lines for a report without any finding: in the tone of calm only if all was checked, just now."""
+    all_checked = report.complete and bool(report.kinds_checked) and not report.unread and not is_stale
+    lines: list[Line] = [
+        (
+            Toned(
+                f"No leaked rows in {plural(report.tables_checked, 'table')}.", "good" if all_checked else ""
+            ),
+        )
+    ]
+    if report.unread:
+        columns = f"{plural(len(report.unread), 'column')} not read{leak_words.unread(report, plain)}"
+        lines.append((Toned(f"? {columns}. {leak_words.UNREAD_HINT}.", "notice"),))
+    looked: Tone = "quiet" if report.kinds_checked else "notice"
+    lines.append((Toned(f"{leak_words.looked_for(report)}.", looked),))
+    return [*lines, *((Toned(f"{line}.", "quiet"),) for line in leak_words.unseen(report))]
+
+
+def summary(report: LeakReport, grouping: str, trouble: str) -> Line:
+    """`13 leaked rows, 2 leftovers, 1 not checked, 12 tables checked, at 18:02:11`, toned.
+
+    `grouping` is added; `trouble` says why the latest count failed.
+    """
+    unchecked = len(report.skipped) + len(report.unchecked)
+    parts: list[tuple[str, Tone]] = [
+        (some(report.total, "leaked row", is_all=not report.skipped), _tone(report.total, "trouble"))
+    ]
+    if report.kinds_checked:
+        left = len(report.leftovers)
+        parts.append((some(left, "leftover", is_all=not report.unchecked), _tone(left, "warning")))
+    parts += [
+        (f"{plural(report.tables_checked, 'table')} checked", "quiet"),
+        (f"{unchecked:,} not checked", _tone(unchecked, "notice")),
+        (f"at {clock(report.checked_at)}", "quiet"),
+    ]
+    line: list[Toned] = []
+    for text, tone in parts:
+        line += [Toned(", ", "quiet")] if line else []
+        line.append(Toned(text, tone))
+    if grouping:
+        line.append(Toned(f" · {grouping}", "quiet"))
+    if trouble:
+        line.append(Toned(f" (latest count failed: {plain(trouble)})", "warning"))
+    return tuple(line)
+
+
+def some(number: int, noun: str, *, is_all: bool) -> str:
+    """`7 leaked rows`; `7+ leaked rows` if there may be more."""
+    return plural(number, noun) if is_all else f"{at_least(number, is_all)} {noun}s"
+
+
+def _tone(number: int, tone: Tone) -> Tone:
+    return tone if number else "quiet"

@@ -1,0 +1,133 @@
+"""The detail of a leak: which test left it, examples, the fix, and what keys do about it. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+
+from pgwatch_tests.identity import test_names
+from pgwatch_tests.leaks.attribution.rows_by_test import TestLeak, is_certain
+from pgwatch_tests.leaks.model import Attribution, FoundRow, FoundRows, Leftover, TableLeak
+from pgwatch_tests.reports.leaks import leak_remedies, leak_words
+from pgwatch_tests.reports.leaks.leak_remedies import Copyable
+from pgwatch_tests.reports.render.detail_text import Detail, Labelled, Line, labelled
+from pgwatch_tests.text import durations
+from pgwatch_tests.text.numbers import plural
+from pgwatch_tests.text.plain_text import plain
+from pgwatch_tests.text.times import in_full
+from pgwatch_tests.text.toned_text import Tone, Toned
+
+_NOT_ASKED = "not known: start with --tests FILE or --transactions FILE"
+_MOST_TESTS = 12
+_MOST_COLUMNS = 12
+
+
+def table_detail(leak: TableLeak, change: int | None, now: datetime, *, keys: Sequence[str] = ()) -> Detail:
+    """The detail of a leaking table; `change` is since the count before, None if that isn't known.
+
+    `keys` say what keys do: `w plans a sweep of just this`.
+    """
+    more = f", {change:+,} since the count before" if change else ""
+    title = (
+        Toned(plain(f"{leak.schema}.{leak.table}"), "trouble"),
+        Toned(f"  {plural(leak.rows, 'leaked row')}{more}"),
+        Toned("" if leak.kind == "table" else f"  {leak.kind}", "quiet"),
+    )
+    texts = [
+        Labelled("Test", tuple(_left_by(leak.attribution)) or ((Toned(_NOT_ASKED, "notice"),),)),
+        labelled("In", plain(", ".join(leak.columns[:_MOST_COLUMNS]))),
+        labelled("Like", plain(", ".join(leak.samples))),
+        labelled("Age", _ages(leak, now)),
+        labelled("Fix", leak_remedies.table_fix(leak), "good", vital=True),
+        *_now(keys, leak_remedies.table_copies(leak)),
+    ]
+    return Detail(title, tuple(one for one in texts if any(part.text for line in one.lines for part in line)))
+
+
+def leftover_detail(one: Leftover, tone: Tone, *, keys: Sequence[str] = ()) -> Detail:
+    """The detail of something left beside rows."""
+    age = "" if one.age_s is None else f", {durations.in_words(one.age_s)} old"
+    title = (Toned(plain(one.name), tone), Toned(f"  {leak_words.kind(one.kind)}{age}"))
+    texts = [labelled("What", plain(one.detail))] if one.detail else []
+    if fix := leak_remedies.leftover_fix(one):
+        texts.append(labelled("Fix", fix, "good", vital=True))
+    return Detail(title, (*texts, *_now(keys, leak_remedies.leftover_copies(one))))
+
+
+def unchecked_detail(name: str, reason: str, hint: str) -> Detail:
+    """The detail of a table, or a kind of leftover, that wasn't checked."""
+    texts = [labelled("Why", f"Not checked: {plain(reason)}", "notice")]
+    if hint:
+        texts.append(labelled("Fix", plain(hint), "good", vital=True))
+    return Detail((Toned(name, "notice"),), (*texts, *_now((), leak_remedies.hint_copies(hint))))
+
+
+def test_detail(one: TestLeak) -> Detail:
+    """The detail of a test that left rows."""
+    tables = tuple((Toned(f"{rows:>7,}  {plain(name)}"),) for name, rows in one.tables)
+    texts = [labelled("How", f"{leak_words.known_by(one)}{f': {plain(one.detail)}' if one.detail else ''}")]
+    if one.candidates:
+        texts.append(Labelled("Of", tuple((Toned(plain(test)),) for test in one.candidates)))
+    texts.append(Labelled("Rows", tables))
+    tone: Tone = "trouble" if is_certain(one) else "notice"
+    title = (*named(one, tone), Toned(f"  {plural(one.rows, 'leaked row')}"))
+    return Detail(title, tuple(texts))
+
+
+def named(one: TestLeak | Attribution, tone: Tone = "") -> Line:
+    """The test's own name before where it is, or that it isn't known."""
+    if one.candidates:
+        names = [plain(test_names.split(test).name) for test in one.candidates]
+        return (Toned(f"one of {', '.join(names)}", tone),)
+    if not one.test:
+        return (Toned(leak_words.UNKNOWN_TEST, tone or "quiet"),)
+    name, place = map(plain, test_names.split(one.test))
+    return (Toned(name, tone), *((Toned("  "), Toned(place, "quiet")) if place else ()))
+
+
+def found_lines(found: FoundRows, now: datetime) -> list[Line]:
+    """The rows of a table that were read on demand: a line each."""
+    if found.skipped:
+        lines = [(Toned(f"Not read: {plain(one.reason)}", "notice"),) for one in found.skipped]
+        return [*lines, *((Toned(plain(one.hint), "good"),) for one in found.skipped if one.hint)]
+    if not found.rows:
+        return [(Toned("No marked row is there any more.", "quiet"),)]
+    head = f"{plural(len(found.rows), 'row')}{', there are more' if found.more else ''}, values shortened:"
+    return [(Toned(head, "quiet"),), *(_found_line(row, now) for row in found.rows)]
+
+
+def _found_line(row: FoundRow, now: datetime) -> Line:
+    key = ", ".join(f"{name}={value}" for name, value in row.key)
+    marked = ", ".join(f"{name}={value}" for name, value in row.marked if (name, value) not in row.key)
+    age = "" if row.at is None else f"{durations.in_words(max(0.0, (now - row.at).total_seconds()))} old"
+    tests = ", ".join(plain(test_names.split(test).name) for test in row.tests)
+    parts: list[Toned] = [Toned(plain(key))] if key else []
+    more: tuple[tuple[str, Tone], ...] = ((plain(marked), "literal"), (age, "quiet"), (tests, ""))
+    for text, tone in more:
+        if text:
+            parts += [Toned("  ")] if parts else []
+            parts.append(Toned(text, tone))
+    return tuple(parts)
+
+
+def _left_by(attribution: Sequence[Attribution]) -> Iterator[Line]:
+    for one in attribution[:_MOST_TESTS]:
+        how = f"  {plural(one.rows, 'row')} ({leak_words.known_by(one)})"
+        why = f": {plain(one.detail)}" if one.detail and not one.test else ""
+        yield (*named(one), Toned(f"{how}{why}", "quiet"))
+    if len(attribution) > _MOST_TESTS:
+        yield (Toned(f"and {len(attribution) - _MOST_TESTS:,} more", "quiet"),)
+
+
+def _ages(leak: TableLeak, now: datetime) -> str:
+    if leak.oldest is None:
+        return "" if leak.newest is None else f"newest {in_full(leak.newest)}"
+    oldest = durations.in_words(max(0.0, (now - leak.oldest).total_seconds()))
+    newest = "" if leak.newest in (None, leak.oldest) else f", newest {in_full(leak.newest)}"
+    return f"{oldest}: oldest {in_full(leak.oldest)}{newest}"
+
+
+def _now(keys: Sequence[str], copies: Sequence[Copyable]) -> list[Labelled]:
+    lines: list[Line] = [(Toned(" · ".join(keys), "notice"),)] if keys else []
+    lines += [(Toned("y copies  ", "notice"), Toned(plain(one.text))) for one in copies[:1]]
+    return [Labelled("Now", tuple(lines), vital=True)] if lines else []

@@ -1,0 +1,127 @@
+"""Remedies of leaks: what to change in the tests, a statement to copy, and what a sweep can remove. Pure."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from dataclasses import dataclass
+
+from pgwatch_tests.leaks.attribution.rows_by_test import is_certain
+from pgwatch_tests.leaks.model import Leftover, LeftoverKind, TableLeak
+from pgwatch_tests.reports.leaks import leak_words
+from pgwatch_tests.settings.jobs import SweepKind
+from pgwatch_tests.sweep.model import SweepPart
+from pgwatch_tests.text.plain_text import plain
+from pgwatch_tests.text.sql_names import identifier, literal
+
+MATERIALIZED = "materialized view"
+
+_SWEPT: dict[LeftoverKind, SweepKind] = {
+    "schema": "schemas",
+    "database": "databases",
+    "prepared_transaction": "prepared",
+}
+_OWN_PID = re.compile(r"pid ([0-9]+)")
+_STATEMENT = re.compile(r"(?:ALTER|COMMENT|DROP|GRANT|REFRESH|REINDEX|ROLLBACK|SELECT|VACUUM)\b")
+_PYTEST_FILE = re.compile(r"\.py(?:::|$)")
+_FIXES: dict[LeftoverKind, str] = {
+    "schema": "Drop it where its test ends; one made by pgwatch_tests.testing goes with the run's lease",
+    "idle_in_transaction": "Close the session, or end its transaction, where its test ends",
+    "prepared_transaction": "Commit it or roll it back where its test ends",
+    "advisory_lock": "Use pg_advisory_xact_lock, which ends with its transaction",
+    "database": "Drop it where its suite ends",
+    "replication_slot": "Drop it where its test ends: it holds WAL back",
+    "temporary_schema": "It goes with the next session that takes its number",
+    "invalid_index": "Build it again, or drop it: it costs writes and helps no query",
+    "unlogged_table": "A crash empties it: make it logged if that matters",
+    "large_object": "Unlink what the test made: lo_unlink, or vacuumlo",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Copyable:
+    """A text to copy, and what it is: `the GRANT`."""
+
+    what: str
+    text: str
+
+
+def table_fix(leak: TableLeak) -> str:
+    """What to change so that the rows aren't left any more."""
+    if leak.kind == MATERIALIZED:
+        return "Remove the rows that it was made from, then refresh it"
+    known = [one for one in leak.attribution if is_certain(one)]
+    if known:
+        test = plain(known[0].test)
+        if _PYTEST_FILE.search(test):
+            return "Let that test use the fixture cleanup_test or rollback_session"
+        return "Let that test remove what it makes where it ends, or roll it back"
+    if any(one.candidates for one in leak.attribution):
+        return "Make values with unique_email or unique_id: they carry the test's hash, so that it is known"
+    if leak.attribution:
+        return "Give values the test's hash (unique_email, unique_id), or log transactions (--pgwatch)"
+    return "Let its test remove what it makes where it ends, or roll it back"
+
+
+def leftover_fix(one: Leftover) -> str:
+    """What to do about a leftover."""
+    return _FIXES.get(one.kind, "") if not one.hint else plain(one.hint)
+
+
+def table_copies(leak: TableLeak) -> tuple[Copyable, ...]:
+    """What helps against the rows of one table."""
+    name = f"{leak.schema}.{leak.table}"
+    if leak.kind == MATERIALIZED:
+        view = f"{identifier(leak.schema)}.{identifier(leak.table)}"
+        return (Copyable("the REFRESH", f"REFRESH MATERIALIZED VIEW {view}"),)
+    if not name.isprintable():
+        return ()
+    return (Copyable("the sweep of just these rows", f"pgwatch-tests sweep --table {shlex.quote(name)}"),)
+
+
+def leftover_copies(one: Leftover) -> tuple[Copyable, ...]:
+    """The statement that removes a leftover, if there is one."""
+    if one.hint:
+        return hint_copies(one.hint)
+    pid = _OWN_PID.fullmatch(one.name)
+    match one.kind:
+        case "schema" | "temporary_schema":
+            return (Copyable("the DROP", f"DROP SCHEMA {identifier(one.name)} CASCADE"),)
+        case "database":
+            return (Copyable("the DROP", f"DROP DATABASE {identifier(one.name)}"),)
+        case "prepared_transaction":
+            return (Copyable("the ROLLBACK", f"ROLLBACK PREPARED {literal(one.name)}"),)
+        case "replication_slot":
+            drop = f"SELECT pg_drop_replication_slot({literal(one.name)})"
+            return (Copyable("the statement that drops it", drop),)
+        case "idle_in_transaction" if pid is not None:
+            return (Copyable("the statement that ends it", f"SELECT pg_terminate_backend({pid[1]})"),)
+    return ()
+
+
+def hint_copies(hint: str) -> tuple[Copyable, ...]:
+    """The statement that a hint is, if it is one: `GRANT SELECT ON …`."""
+    statement = _STATEMENT.match(hint)
+    if statement is None or not hint.isprintable():
+        return ()
+    return (Copyable(f"the {statement[0]}", hint),)
+
+
+def part_of_table(leak: TableLeak) -> SweepPart | None:
+    """What a sweep of just these rows is asked for; None if none removes them."""
+    if leak.kind == MATERIALIZED:
+        return None
+    return SweepPart("rows", f"{leak.schema}.{leak.table}")
+
+
+def part_of_leftover(one: Leftover) -> SweepPart | None:
+    """What a sweep of just this is asked for; None if none removes it."""
+    kind = _SWEPT.get(one.kind)
+    return None if kind is None else SweepPart(kind, one.name)
+
+
+def why_not_swept(one: Leftover | TableLeak) -> str:
+    """Why no sweep removes it, as a sentence."""
+    if isinstance(one, TableLeak):
+        return "A materialized view isn't swept: refresh it once its rows are gone."
+    return f"A sweep doesn't remove {leak_words.kind(one.kind, 2)}."
