@@ -14,6 +14,7 @@ _SHARE = 0.45
 TALL = 30
 """Lines of a screen from which a statement is shown with its own line breaks."""
 _BORDER, _SIDES = 1, 3
+_LEAST_TABLE = 4
 
 
 class DetailPane(VerticalScroll):
@@ -42,8 +43,8 @@ class DetailPane(VerticalScroll):
         if self._detail is None or not isinstance(tab, Widget) or not tab.size.width:
             return
         height = tab.size.height
-        # The table has a head, too.
-        room = max(1, int(height * _SHARE) - _BORDER, height - self._rows - 1 - _BORDER)
+        # The table has a head, too, and is never lower than app.tcss says.
+        room = max(1, int(height * _SHARE) - _BORDER, height - max(self._rows + 1, _LEAST_TABLE) - _BORDER)
         drawn = self._detail, tab.size.width, room
         if drawn != self._drawn:
             self._drawn = drawn

@@ -23,6 +23,7 @@ from textual.widgets.data_table import RowKey
 
 from pgwatch_tests.text.toned_text import Cell, Tone, Toned, shortened, text_of
 from pgwatch_tests.tui.widgets.column_widths import Column, widths
+from pgwatch_tests.tui.widgets.detail_pane import DetailPane
 from pgwatch_tests.tui.widgets.themes import tone_styles
 
 _SCROLLBAR = 2
@@ -66,6 +67,8 @@ class LiveTable(DataTable[Text]):
         Binding("enter", "app.detail", "Detail", id="detail", tooltip="Show the selected row in full"),
         Binding("home", "scroll_top", "First", show=False, tooltip="Go to the first row"),
         Binding("end", "scroll_bottom", "Last", show=False, tooltip="Go to the last row"),
+        Binding("ctrl+down", "scroll_detail(1)", "Detail down", show=False, tooltip="Scroll the detail down"),
+        Binding("ctrl+up", "scroll_detail(-1)", "Detail up", show=False, tooltip="Scroll the detail up"),
     ]
 
     def __init__(self, columns: Sequence[Column], *, id: str, hides: bool = True) -> None:
@@ -275,6 +278,12 @@ class LiveTable(DataTable[Text]):
             )
             if width
         ]
+
+    def action_scroll_detail(self, lines: int) -> None:
+        """Scrolls the detail of the selected row, in tabs that have one below their table."""
+        if self.parent is not None:
+            for pane in self.parent.query_children(DetailPane):
+                pane.scroll_relative(y=lines, animate=False)
 
     # A cursor that lost its row comes back where it was, before it moves; or to the first row after a while.
 

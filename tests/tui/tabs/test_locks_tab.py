@@ -229,6 +229,23 @@ async def test_on_a_low_screen_the_advice_s_beginning_and_all_of_it_by_key() -> 
         assert "pg_terminate_backend(1)" in screen_text(app)
 
 
+async def test_a_long_statement_is_scrolled_by_key_below_the_advice() -> None:
+    query = "SELECT 1\n" + "\n".join(f"  + {number}" for number in range(60))
+    root = session(1, "pytest:gw0 tests/test_a.py::test_long", "active", query=query)
+    _, app = dashboard(settle(None, snapshot((edge(2, 1),), (root,))))
+    async with app.run_test(size=(100, 34)) as pilot:
+        await settled(pilot)
+        pane = app.query_one(DetailPane)
+        assert "Fix" in screen_text(app)
+        assert "+ 59" not in screen_text(app)
+        await pilot.press(*["ctrl+down"] * 70)
+        await settled(pilot)
+        assert "+ 59" in screen_text(app)
+        await pilot.press(*["ctrl+up"] * 70)
+        await settled(pilot)
+        assert pane.scroll_y == 0
+
+
 async def test_a_name_that_was_cut_says_so_until_it_is_known() -> None:
     cut = session(1, CUT, "idle in transaction")
     source, app = dashboard(settle(None, snapshot((edge(2, 1),), (cut,))))
