@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import tempfile
 import tomllib
 from collections.abc import Mapping
@@ -15,6 +16,7 @@ from pgwatch_tests.errors import ConfigurationError
 from pgwatch_tests.foreign_files import read_bytes
 from pgwatch_tests.settings.fields import Source, check_keys, parse_seconds
 
+_BARE = re.compile(r"[A-Za-z0-9_-]+")
 _HEAD = "# Preferences for the dashboard of pgwatch-tests. It rewrites this file, without your comments.\n\n"
 
 
@@ -143,12 +145,16 @@ class PreferencesFile:
 def toml(document: Mapping[str, object]) -> str:
     """TOML of a table of strings, numbers, lists of strings, and tables of these."""
     plain = {key: value for key, value in document.items() if not isinstance(value, Mapping)}
-    lines = [f"{_text(key)} = {_value(value)}" for key, value in plain.items()]
+    lines = [f"{_key(key)} = {_value(value)}" for key, value in plain.items()]
     for name, table in document.items():
         if isinstance(table, Mapping) and table:
-            lines += ["", f"[{_text(name)}]"]
-            lines += [f"{_text(key)} = {_value(value)}" for key, value in table.items()]
+            lines += ["", f"[{_key(name)}]"]
+            lines += [f"{_key(key)} = {_value(value)}" for key, value in table.items()]
     return "\n".join(lines).lstrip("\n") + "\n"
+
+
+def _key(key: str) -> str:
+    return key if _BARE.fullmatch(key) else _text(key)
 
 
 def _value(value: object) -> str:

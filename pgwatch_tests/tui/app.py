@@ -48,6 +48,7 @@ from pgwatch_tests.tui.workers import start_worker
 _INTERVALS_S = (0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
 _LEAKS_AT_MOST_EVERY_S = 5.0
 _LEAKS_SHARE = 0.05
+_ROOM_FOR_TIPS = 18
 
 
 class Dashboard(PersonalApp):
@@ -128,7 +129,10 @@ class Dashboard(PersonalApp):
         snapshot = self._latest.snapshot
         if self._shows_tips and snapshot is not None:
             words = tip(LockGraph(snapshot), self._latest.leaks)
-            self._base.query_one("#tip", StillText).say(f"{words} h hides this line.")
+            line = self._base.query_one("#tip", StillText)
+            line.say(f"{words} h hides this line.")
+            # On a low screen each line is needed for the rows.
+            line.display = self.size.height >= _ROOM_FOR_TIPS
 
     # Answers of the pollers.
 

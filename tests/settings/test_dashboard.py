@@ -74,6 +74,7 @@ def test_what_is_kept_is_there_the_next_time(tmp_path: Path) -> None:
     file.keep("theme", 'a "name" \x7f \x1b é')
     file.keep("columns.sessions", ["Test", "pid"])
     assert path.read_text().startswith("# Preferences")
+    assert "\n[columns]\nsessions = [" in path.read_text()
     assert PreferencesFile(path, {}).setting == DashboardSetting(
         'a "name" \x7f \x1b é', columns={"sessions": ("Test", "pid")}
     )

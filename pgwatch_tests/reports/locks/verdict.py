@@ -115,7 +115,7 @@ def _other_roots(graph: LockGraph) -> list[Clause]:
     roots = graph.root_blockers[1:]
     behind = {party for root in roots for party in graph.blocked_by(root)}
     verb = "blocks" if len(roots) == 1 else "block"
-    return [Clause((f"{len(roots):,} more {verb} {len(behind):,}",), "warning")] if roots else []
+    return [Clause((f"{len(roots):,} more {verb} {len(behind):,}",), "notice")] if roots else []
 
 
 def _root(graph: LockGraph, root: Party) -> Clause:
