@@ -9,6 +9,7 @@ from pgwatch_tests.tui.app import Dashboard
 from pgwatch_tests.tui.screens.help import help_lines
 from screenshots.pictures import settled
 from tests.locks.snapshots import snapshot
+from tests.tui.contrast import drawn
 from tests.tui.driving import Feed, leak_report, screen_text, until
 from tests.tui.tabs.sweeping import JOBS, Sweeping
 from tests.tui.test_session_actions import Doing, locked
@@ -99,3 +100,18 @@ async def test_what_a_tab_s_own_key_hides_is_in_the_list_without_a_key() -> None
         (pause,) = [one for one in app.extra_commands() if one.name == "Pause"]
         pause.run()
         await until(pilot, lambda: "Paused, data" in screen_text(app))
+
+
+@pytest.mark.parametrize("theme", ["pgwatch-dark", "pgwatch-light", "nord"])
+async def test_the_list_can_be_read(theme: str) -> None:
+    app = dashboard()
+    async with app.run_test(size=(100, 30)) as pilot:
+        app.theme = theme
+        await pilot.press("ctrl+p")
+        await until(pilot, lambda: "Fold the row" in screen_text(app))
+        await settled(pilot)
+        # What is behind it is dimmed on purpose.
+        inside = app.screen.query_one("CommandList").region
+        pieces = [one for one in drawn(app.export_screenshot()) if inside.contains(one.column, one.line)]
+        assert len(pieces) > 5
+        assert [one for one in pieces if one.contrast < 4.5] == []
