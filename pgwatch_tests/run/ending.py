@@ -19,7 +19,6 @@ from pgwatch_tests.run.guards import RunGuards
 from pgwatch_tests.run.outcome import github
 from pgwatch_tests.run.outcome.run_recorder import RunRecorder
 from pgwatch_tests.run.state import REPORT_S, RunState
-from pgwatch_tests.settings.load import Settings
 
 if TYPE_CHECKING:
     from pgwatch_tests.run.checks.leak_check import LeakChecker
@@ -49,21 +48,22 @@ class RunEnding:
         state = self._state
         state.relay.on_end = self._hurry
         self.note_end()
-        self._look_for_junit_files()
-        if state.settings is not None:
-            with self._notes.spared("leaks weren't checked"):
-                self._check_leaks(state.settings)
-        self._end_recording()
-        self._read_server_log()
-        self._judge()
-        if state.results is not None:
-            with self._notes.spared("the report wasn't written"):
-                self._write_documents(state.results)
-        self._release()
-        self._sweep()
-        self._leave_lane()
-        self._put_on_record()
-        self._tell_ci()
+        for step, undone in (
+            (self._look_for_junit_files, "JUnit files weren't looked for"),
+            (self._check_leaks, "leaks weren't checked"),
+            (self._end_recording, "the recording wasn't ended in order"),
+            (self._read_server_log, "the server's log wasn't read"),
+            (self._judge, "the run wasn't judged"),
+            (self._write_documents, "the report wasn't written"),
+            (self._release, "the lease wasn't given back in order"),
+            (self._sweep, "nothing was swept"),
+            (self._leave_lane, "the lane wasn't left in order"),
+            (self._put_on_record, "the run wasn't put on record"),
+            (self._tell_ci, "GitHub wasn't told"),
+        ):
+            # Whatever a step raises, the suite's result is its own, and the other steps are done.
+            with self._notes.spared(undone):
+                step()
 
     def _hurry(self, _number: signal.Signals, _count: int) -> None:
         """A signal while we are at work alone ends the check for leaks; the next one all of it."""
@@ -100,17 +100,19 @@ class RunEnding:
         state = self._state
         if not state.request.junit:
             return
-        with self._notes.spared("JUnit files weren't looked for"):
-            from pgwatch_tests.run import aftermath
+        from pgwatch_tests.run import aftermath
 
-            found = aftermath.junit_files(state.request.junit, state.facts.began)
-            state.facts = replace(state.facts, junit_files=found)
-            if not found:
-                names = ", ".join(state.request.junit)
-                self._notes.not_checked.append(f"no JUnit file was written since the start: {names}")
+        found = aftermath.junit_files(state.request.junit, state.facts.began)
+        state.facts = replace(state.facts, junit_files=found)
+        if not found:
+            names = ", ".join(state.request.junit)
+            self._notes.not_checked.append(f"no JUnit file was written since the start: {names}")
 
-    def _check_leaks(self, settings: Settings) -> None:
+    def _check_leaks(self) -> None:
         state = self._state
+        settings = state.settings
+        if settings is None:
+            return
         within_s = None if state.left_s is None else state.left_s - REPORT_S
         if state.end is None or (within_s is not None and within_s < _SHORTEST_CHECK_S):
             self._notes.not_checked.append("leaks weren't checked: no time was left")
@@ -151,11 +153,10 @@ class RunEnding:
 
     def _read_server_log(self) -> None:
         state = self._state
-        with self._notes.spared("the server's log wasn't read"):
-            within_s = None if state.left_s is None else state.left_s - REPORT_S
-            state.known = self._guards.read_server_log(
-                state.settings, state.facts, state.results, state.known, self._notes, within_s
-            )
+        within_s = None if state.left_s is None else state.left_s - REPORT_S
+        state.known = self._guards.read_server_log(
+            state.settings, state.facts, state.results, state.known, self._notes, within_s
+        )
 
     def _judge(self) -> None:
         state = self._state
@@ -166,10 +167,13 @@ class RunEnding:
                 line for line in state.judgement.missing if not any(one.startswith(line) for one in told)
             ]
 
-    def _write_documents(self, results: ResultsDirectory) -> None:
+    def _write_documents(self) -> None:
+        state = self._state
+        results = state.results
+        if results is None:
+            return
         from pgwatch_tests.run import aftermath
 
-        state = self._state
         judgement = state.judgement or Judgement("clean", (), ())
         state.note_files(aftermath.write_documents(results, state.request.fail_on, state.known, judgement))
         self._read_outcomes(results)
@@ -193,9 +197,8 @@ class RunEnding:
     def _release(self) -> None:
         if self._beside is None:
             return
-        with self._notes.spared("the lease wasn't given back in order"):
-            self._beside.release(_RELEASE_S if self._state.left_s is None else _HURRIED_RELEASE_S)
-            self._notes.notes += self._beside.troubles(checked=self._state.known.leaks is not None)
+        self._beside.release(_RELEASE_S if self._state.left_s is None else _HURRIED_RELEASE_S)
+        self._notes.notes += self._beside.troubles(checked=self._state.known.leaks is not None)
 
     def _sweep(self) -> None:
         state = self._state
@@ -204,16 +207,14 @@ class RunEnding:
         if state.end is None or state.relay.first is not None:
             self._notes.not_checked.append("nothing was swept: the run was told to end")
             return
-        with self._notes.spared("nothing was swept"):
-            from pgwatch_tests.run.checks.sweeping import sweep
+        from pgwatch_tests.run.checks.sweeping import sweep
 
-            self._notes.notes.append(sweep(state.settings, state.relay, self._notes.not_checked))
+        self._notes.notes.append(sweep(state.settings, state.relay, self._notes.not_checked))
 
     def _leave_lane(self) -> None:
         """Ends the lane; what the guards have to say comes with the last words."""
         failed = self._state.end is None or self._state.exit_code != 0
-        with self._notes.spared("the lane wasn't left in order"):
-            self._notes.notes += [*self._guards.close(failed=failed), *self._guards.notes]
+        self._notes.notes += [*self._guards.close(failed=failed), *self._guards.notes]
 
     def _put_on_record(self) -> None:
         """Puts the run into the history, if `--store` or the setting `history` asks for it."""
@@ -222,24 +223,22 @@ class RunEnding:
         if settings is None or results is None or state.end is None:
             return
         if state.request.store or settings.history is not None:
-            with self._notes.spared("the run wasn't put on record"):
-                from pgwatch_tests.run.outcome import recorded
+            from pgwatch_tests.run.outcome import recorded
 
-                facts = replace(state.facts, exit_code=state.exit_code)
-                record = replace(state.record(), facts=facts)
-                said = recorded.put_on_record(settings, results, record, state.known, state.outcomes)
-                self._notes.notes.append(said)
+            facts = replace(state.facts, exit_code=state.exit_code)
+            record = replace(state.record(), facts=facts)
+            said = recorded.put_on_record(settings, results, record, state.known, state.outcomes)
+            self._notes.notes.append(said)
 
     def _tell_ci(self) -> None:
         state = self._state
         if not github.is_there(state.environment):
             return
-        with self._notes.spared("GitHub wasn't told"):
-            findings = state.judgement.findings if state.judgement is not None else ()
-            report = None
-            if state.results is not None and "markdown" in state.files:
-                report = state.results.file("markdown")
-            github.tell(state.environment, findings, report, self._notes)
+        findings = state.judgement.findings if state.judgement is not None else ()
+        report = None
+        if state.results is not None and "markdown" in state.files:
+            report = state.results.file("markdown")
+        github.tell(state.environment, findings, report, self._notes)
 
     def say_last_words(self) -> None:
         """Tells people how it ended, once."""

@@ -112,7 +112,9 @@ class RunSession:
     def _begin_beside(self) -> None:
         """Begins with the lease and the baseline, which the command doesn't wait for."""
         state = self._state
-        if state.settings is not None:
+        if state.settings is None:
+            return
+        with state.notes.spared("no lease was held, and no baseline taken"):
             self._beside = Beside(state.settings, state.facts, state.tell, self._guards.lease)
 
     def _set_environment(self) -> None:
@@ -148,12 +150,14 @@ class RunSession:
             return
         self._command = command
         state.relay.forward_to(command)
-        own_name = surroundings.own_session_name(state.environment)
-        self._guards.command_began(state.settings, command.pid, own_name, self._note)
         threading.Thread(
             target=self._wait_for, args=[command], name="pgwatch-tests command", daemon=True
         ).start()
-        state.facts = surroundings.repository_facts(state.facts, Path.cwd())
+        with state.notes.spared("hangs weren't looked for"):
+            own_name = surroundings.own_session_name(state.environment)
+            self._guards.command_began(state.settings, command.pid, own_name, self._note)
+        with state.notes.spared("the commit wasn't looked up"):
+            state.facts = surroundings.repository_facts(state.facts, Path.cwd())
         while state.end is None:
             left_s = state.left_s
             if left_s is not None and left_s <= REPORT_S:
