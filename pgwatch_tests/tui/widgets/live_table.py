@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -24,7 +24,7 @@ from textual.widgets.data_table import RowKey
 from pgwatch_tests.text.toned_text import Cell, Tone, Toned, shortened, text_of
 from pgwatch_tests.tui.widgets.column_widths import Column, widths
 from pgwatch_tests.tui.widgets.detail_pane import DetailPane
-from pgwatch_tests.tui.widgets.themes import tone_styles
+from pgwatch_tests.tui.widgets.themes import styled_text, tone_styles
 
 _SCROLLBAR = 2
 _LOST_S = 3.0
@@ -272,7 +272,7 @@ class LiveTable(DataTable[Text]):
     def _cells(self, row: LiveRow, *, under_cursor: bool = False) -> list[Text]:
         styles = self._cursor_styles if under_cursor else self._styles
         return [
-            _text(cell, column, width, row.tone, styles)
+            styled_text(shortened(cell, width, column.cut), styles, row.tone, right=column.right)
             for cell, column, width in zip(
                 self._marked_cells(row), self._specification, self._widths, strict=True
             )
@@ -398,10 +398,3 @@ def _marked(cell: Cell) -> Cell:
 
 def _position(rows: Sequence[LiveRow], key: str) -> int | None:
     return next((number for number, row in enumerate(rows) if row.key == key), None)
-
-
-def _text(cell: Cell, column: Column, width: int, tone: Tone, styles: Mapping[Tone, Style]) -> Text:
-    text = Text(justify="right" if column.right else "left", no_wrap=True, overflow="ellipsis")
-    for part in shortened(cell, width, column.cut):
-        text.append(part.text, styles[part.tone or tone])
-    return text

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from rich.text import Text
 from textual.content import Content
 from textual.theme import Theme
 from textual.widgets import Static
 
 from pgwatch_tests.text.toned_text import Cell, Toned, text_of
-from pgwatch_tests.tui.widgets.themes import tone_styles
+from pgwatch_tests.tui.widgets.themes import styled_text, tone_styles
 
 
 class StillText(Static):
@@ -50,7 +49,4 @@ class StillText(Static):
 
     def _coloured(self, parts: tuple[Toned, ...]) -> Content:
         styles = tone_styles(self.app.get_css_variables(), self._ground)
-        text = Text()
-        for part in parts:
-            text.append(part.text, styles[part.tone])
-        return Content.from_rich_text(text)
+        return Content.from_rich_text(styled_text(parts, styles))

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from rich.style import Style
+from rich.text import Text
 from textual.color import Color, ColorParseError
 from textual.theme import Theme
 
-from pgwatch_tests.text.toned_text import Tone
+from pgwatch_tests.text.toned_text import Tone, Toned
 
 DARK, LIGHT = "pgwatch-dark", "pgwatch-light"
 
@@ -76,6 +77,16 @@ def tone_styles(variables: Mapping[str, str], ground: str = "background") -> dic
     for tone in _VARIABLES:
         styles[tone] = _style(variables, tone, ground)
     return styles
+
+
+def styled_text(
+    parts: Iterable[Toned], styles: Mapping[Tone, Style], tone: Tone = "", *, right: bool = False
+) -> Text:
+    """The parts in their styles, those without a tone in that of `tone`; `right`: for the right of a cell."""
+    text = Text(justify="right" if right else "left")
+    for part in parts:
+        text.append(part.text, styles[part.tone or tone])
+    return text
 
 
 def _style(variables: Mapping[str, str], tone: Tone, ground_name: str) -> Style:
