@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 
@@ -40,11 +40,15 @@ class _Row:
 
 
 class FoundRowsReader:
-    """Reads the marked rows of `table` (`schema.table`): a `pgwatch_tests.task.Task`."""
+    """Reads the marked rows of `table` (`schema.table`): a `pgwatch_tests.task.Task`.
 
-    def __init__(self, settings: Settings, table: str) -> None:
+    `names` are application names that sessions had: their tests may have left the rows.
+    """
+
+    def __init__(self, settings: Settings, table: str, names: Collection[str] = ()) -> None:
         self._settings = settings
         self._table = table
+        self._names = names
         self._session = DatabaseSession(settings)
         self._obstacles = Obstacles(self._session, settings)
 
@@ -99,7 +103,7 @@ class FoundRowsReader:
             names = self._session.ask_values("leaks/application_names", str)
         except psycopg.Error:
             names = []
-        return KnownTests(tests, names)
+        return KnownTests(tests, (*self._names, *names))
 
 
 def _found(row: _Row, table: Table, keys: Sequence[str], known: KnownTests) -> FoundRow:

@@ -120,7 +120,8 @@ class LeakScan:
     """One scan of one database: a `pgwatch_tests.task.Task`.
 
     `kinds` are the leftovers beside rows that it looks for as well, and `demanded` those that were asked for
-    by name; with `since`, only what is new counts.
+    by name; with `since`, only what is new counts. `tests` may have left rows, besides those of the settings,
+    and tests that sessions of these `names` named.
     """
 
     def __init__(
@@ -131,10 +132,12 @@ class LeakScan:
         since: Since | None = None,
         demanded: Collection[LeftoverKind] = (),
         tests: Collection[str] = (),
+        names: Collection[str] = (),
     ) -> None:
         self._settings = settings
         self._demanded = demanded
         self._tests = tests
+        self._names = names
         self._progress = progress
         self._kinds = kinds
         self._since = since
@@ -167,7 +170,7 @@ class LeakScan:
         """
         begun, checked_at = time.monotonic(), datetime.now(UTC)
         wanted = markers(self._settings.markers)
-        known = evidence(self._settings, self._tests)
+        known = evidence(self._settings, self._tests, self._names)
         with closing(self._session) as session:
             session.open()
             if "advisory_lock" in self._demanded:

@@ -10,11 +10,15 @@ import pytest
 from psycopg import Connection, sql
 from psycopg.rows import TupleRow
 
+from pgwatch_tests.cli.runs.seen_names import SeenNames
 from pgwatch_tests.errors import WorkCancelledError
+from pgwatch_tests.identity.application_name import compose
 from pgwatch_tests.identity.value_tokens import token
 from pgwatch_tests.leaks.found_rows import MOST_FOUND, FoundRowsReader
-from pgwatch_tests.leaks.model import FoundRow, FoundRows
+from pgwatch_tests.leaks.model import Attribution, FoundRow, FoundRows
+from pgwatch_tests.leaks.scan import LeakScan
 from pgwatch_tests.settings.load import Dsn, Settings
+from tests.locks.snapshots import session, snapshot
 from tests.servers.sessions import Connect, Database, unique_name
 
 TEST = "tests/test_booking.py::test_books"
@@ -62,6 +66,29 @@ def test_rows_are_named_by_their_key_and_tell_test_and_time(
         ),
         FoundRow((("day", "3"), ("code", "c")), (("note", "bookin…@test.example.com"),), AT, ("#00000000",)),
     ]
+
+
+def test_names_that_sessions_had_tell_the_test(database: Database, owner: Connection[TupleRow]) -> None:
+    owner.execute("CREATE TABLE t (c text)")
+    owner.execute("INSERT INTO t VALUES (%s)", [f"u-{STAMP_MS}-{token(TEST)}-x@test.example.com"])
+    names = (compose("pytest", "gw0", TEST), "psql")
+    settings = Settings(Dsn(database.dsn, "the test"))
+
+    (row,) = FoundRowsReader(settings, "public.t", names).run().rows
+    (leak,) = LeakScan(settings, names=names).run().tables
+
+    assert row.tests == (TEST,)
+    assert leak.attribution == (Attribution(TEST, "marker", 1),)
+    assert LeakScan(settings).run().tables[0].attribution == ()
+
+
+def test_only_names_of_tests_are_kept() -> None:
+    seen = SeenNames()
+    named = session(1, compose("pytest", "gw0", TEST))
+    seen.add(snapshot((), (named, session(2, "psql"))))
+    seen.add(snapshot((), (named,)))
+
+    assert seen.all == (named.application_name,)
 
 
 def test_at_most_so_many(database: Database, owner: Connection[TupleRow]) -> None:

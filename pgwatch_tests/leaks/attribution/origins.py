@@ -43,6 +43,8 @@ class Evidence:
     logs: tuple[LogFile, ...] = ()
     listed: tuple[str, ...] = ()
     """Tests that somebody named."""
+    names: tuple[str, ...] = ()
+    """Application names that sessions had."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,17 +65,17 @@ class _Origin:
     only_inserted: bool
 
 
-def evidence(settings: Settings, tests: Iterable[str] = ()) -> Evidence | None:
-    """Returns the evidence in the settings' files, and these tests; None if neither names any.
+def evidence(settings: Settings, tests: Iterable[str] = (), names: Iterable[str] = ()) -> Evidence | None:
+    """Returns the evidence in the settings' files, these tests and names of sessions; None if there is none.
 
     Raises ConfigurationError.
     """
-    tests = tuple(tests)
-    if settings.transactions is None and settings.tests is None and not tests:
+    tests, names = tuple(tests), tuple(names)
+    if settings.transactions is None and settings.tests is None and not tests and not names:
         return None
     logs = () if settings.transactions is None else read_logs(settings.transactions)
     listed = () if settings.tests is None else read_test_list(settings.tests)
-    return Evidence(logs, (*listed, *tests))
+    return Evidence(logs, (*listed, *tests), names)
 
 
 class Attributor:
@@ -146,7 +148,8 @@ class Attributor:
     def _ladder(self, now: DatabaseNow | None, leaks: Mapping[Table, TableLeak]) -> AttributionLadder:
         logs, database = self._evidence.logs, None if now is None else now.identity
         tests = {run.test for log in logs for run in log.runs}
-        known = KnownTests(tests.union(self._evidence.listed), self._application_names())
+        names = (*self._evidence.names, *self._application_names())
+        known = KnownTests(tests.union(self._evidence.listed), names)
         since_us = (
             round(self._statements.since_s * 1_000_000)
             if isinstance(self._statements, AnyRowStatements)

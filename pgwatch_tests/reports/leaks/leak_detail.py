@@ -17,6 +17,8 @@ from pgwatch_tests.text.plain_text import plain
 from pgwatch_tests.text.times import in_full
 from pgwatch_tests.text.toned_text import Tone, Toned
 
+NOW = "Now"
+"""The label of what keys do."""
 _NOT_ASKED = "not known: start with --tests FILE or --transactions FILE"
 _MOST_TESTS = 12
 _MOST_COLUMNS = 12
@@ -112,7 +114,8 @@ def _found_line(row: FoundRow, now: datetime) -> Line:
 
 def _left_by(attribution: Sequence[Attribution]) -> Iterator[Line]:
     for one in attribution[:_MOST_TESTS]:
-        how = f"  {plural(one.rows, 'row')} ({leak_words.known_by(one)})"
+        known = "" if one.confidence == "unknown" else f" ({leak_words.known_by(one)})"
+        how = f"  {plural(one.rows, 'row')}{known}"
         why = f": {plain(one.detail)}" if one.detail and not one.test else ""
         yield (*named(one), Toned(f"{how}{why}", "quiet"))
     if len(attribution) > _MOST_TESTS:
@@ -130,4 +133,4 @@ def _ages(leak: TableLeak, now: datetime) -> str:
 def _now(keys: Sequence[str], copies: Sequence[Copyable]) -> list[Labelled]:
     lines: list[Line] = [(Toned(" · ".join(keys), "notice"),)] if keys else []
     lines += [(Toned("y copies  ", "notice"), Toned(plain(one.text))) for one in copies[:1]]
-    return [Labelled("Now", tuple(lines), vital=True)] if lines else []
+    return [Labelled(NOW, tuple(lines), vital=True)] if lines else []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 
@@ -11,7 +12,7 @@ from textual.containers import VerticalScroll
 
 from pgwatch_tests.errors import PgwatchError
 from pgwatch_tests.leaks.model import FoundRows
-from pgwatch_tests.reports.leaks.leak_detail import found_lines
+from pgwatch_tests.reports.leaks.leak_detail import NOW, found_lines
 from pgwatch_tests.reports.render.detail_text import Detail, Line, detail_lines, joined
 from pgwatch_tests.text.plain_text import plain
 from pgwatch_tests.text.toned_text import Toned, text_of
@@ -30,7 +31,8 @@ class LeakScreen(TextScreen):
 
     def __init__(self, detail: Detail, table: str = "", read_rows: ReadRows | None = None) -> None:
         super().__init__(text_of(detail.title), [])
-        self._detail = detail
+        # What keys do with the row, they don't do here.
+        self._detail = replace(detail, texts=tuple(one for one in detail.texts if one.label != NOW))
         self._table = table
         self._read_rows = read_rows
         self._rows: Sequence[Line] = [(Toned("Reading its rows …", "quiet"),)] if read_rows else []

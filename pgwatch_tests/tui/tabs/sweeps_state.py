@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Literal
 
@@ -280,7 +280,8 @@ def _result(entry: HistoryEntry, *, marks: bool) -> tuple[Toned, ...]:
 def _keyed(report: SweepReport) -> dict[str, CauseLine]:
     """The lines by their keys; of two with the same key, the second has a number."""
     found: dict[str, CauseLine] = {}
-    for line in cause_lines(report):
+    for cause in cause_lines(report):
+        line = replace(cause, so=cause.so.replace("--min-age", "a (minimum age)"))
         key, number = line.key, 1
         while key in found:
             number += 1

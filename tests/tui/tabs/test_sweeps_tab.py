@@ -77,7 +77,7 @@ async def test_the_plan(size: tuple[int, int]) -> None:
         assert max(map(len, drawn.splitlines())) <= size[0]
         drawn = await press(pilot, *"jjjj")
         assert "3  too young  stays" in drawn
-        assert "a later sweep removes it; --min-age sets another age" in drawn
+        assert "a later sweep removes it; a (minimum age) sets another age" in drawn
         detail = await press(pilot, "enter")
         for words in (
             "1,201  public.bookings (1 marked, 1,200 dependent)",

@@ -6,7 +6,6 @@ import asyncio
 import gc
 import os
 import sys
-from collections.abc import Awaitable
 from contextlib import closing, suppress
 from functools import partial
 from importlib import import_module
@@ -84,6 +83,7 @@ def run_dashboard(
             from pgwatch_tests.cli.runs import dashboard_preferences
             from pgwatch_tests.cli.runs.counted_database import CountedDatabase
             from pgwatch_tests.cli.runs.dashboard_sweeps import DashboardSweeps
+            from pgwatch_tests.cli.runs.seen_names import SeenNames
             from pgwatch_tests.text.plain_text import plain
             from pgwatch_tests.tui.app import Dashboard
             from pgwatch_tests.tui.database_desk import DatabaseDesk
@@ -92,8 +92,10 @@ def run_dashboard(
             gc.freeze()
             gc.enable()
 
-            def read_locks() -> Awaitable[LockSnapshot]:
-                return under_way.pop() if under_way else source.read()
+            async def read_locks() -> LockSnapshot:
+                snapshot = await (under_way.pop() if under_way else source.read())
+                seen.add(snapshot)
+                return snapshot
 
             async def read_leaks() -> LeakReport:
                 if source.is_wanted and counted.settings is settings:
@@ -105,7 +107,7 @@ def run_dashboard(
                 from pgwatch_tests.leaks.gate import DEFAULT_KINDS
                 from pgwatch_tests.leaks.scan import LeakScan
 
-                scan = LeakScan(counted.settings, kinds=DEFAULT_KINDS)
+                scan = LeakScan(counted.settings, kinds=DEFAULT_KINDS, names=seen.all)
                 try:
                     return await in_daemon_thread(scan.run, "leak scan")
                 except asyncio.CancelledError:
@@ -118,7 +120,7 @@ def run_dashboard(
                 await source.attempts.probe(LIMITS)
                 from pgwatch_tests.leaks.found_rows import FoundRowsReader
 
-                reader = FoundRowsReader(counted.settings, table)
+                reader = FoundRowsReader(counted.settings, table, seen.all)
                 try:
                     return await in_daemon_thread(reader.run, "leaked rows")
                 except asyncio.CancelledError:
@@ -135,6 +137,7 @@ def run_dashboard(
                     async with source.standing_aside():
                         return await act(settings, action)
 
+            seen = SeenNames()
             loop = asyncio.get_running_loop()
 
             def warn(text: str) -> None:
