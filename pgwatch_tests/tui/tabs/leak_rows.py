@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Literal
@@ -84,12 +84,12 @@ def leak_rows(
 
     `before` is the count before. With `marks`, what colours would tell is told by characters.
     """
-    keys = keys or LeakKeys()
+    keys, past = keys or LeakKeys(), _Before.of(before)
     leaked = sorted(report.tables, key=lambda one: (-one.rows, one.schema, one.table))
     lefts = sorted(report.leftovers, key=lambda one: _left_tone(one) != "trouble")
     rows = [
-        *(_table_row(table, report.checked_at, before, keys) for table in leaked),
-        *(_leftover_row(one, before, keys) for one in lefts),
+        *(_table_row(table, report.checked_at, past, keys) for table in leaked),
+        *(_leftover_row(one, past, keys) for one in lefts),
         *(_skipped_row(one) for one in report.skipped),
         *(_unchecked_row(one) for one in report.unchecked),
     ]
@@ -108,10 +108,41 @@ def test_rows(tests: tuple[TestLeak, ...]) -> list[LeakRow]:
     return [_test_row(one) for one in tests]
 
 
-def _table_row(table: TableLeak, now: datetime, before: LeakReport | None, keys: LeakKeys) -> LeakRow:
+@dataclass(frozen=True, slots=True)
+class _Before:
+    """What the count before had."""
+
+    rows: Mapping[tuple[str, str], int]
+    skipped: frozenset[tuple[str, str]]
+    leftovers: frozenset[tuple[str, str]]
+    kinds: frozenset[str]
+
+    @staticmethod
+    def of(report: LeakReport | None) -> _Before | None:
+        """The same, to be looked up."""
+        if report is None:
+            return None
+        return _Before(
+            {(one.schema, one.table): one.rows for one in report.tables},
+            frozenset((one.schema, one.table) for one in report.skipped),
+            frozenset((one.kind, one.name) for one in report.leftovers),
+            frozenset(report.kinds_checked) - {one.kind for one in report.unchecked},
+        )
+
+    def change(self, table: TableLeak) -> int | None:
+        """How many rows there are more than before; None if that wasn't told."""
+        name = table.schema, table.table
+        return None if name in self.skipped else table.rows - self.rows.get(name, 0)
+
+    def is_new(self, one: Leftover) -> bool:
+        """Whether a leftover wasn't there, though it was looked for."""
+        return one.kind in self.kinds and (one.kind, one.name) not in self.leftovers
+
+
+def _table_row(table: TableLeak, now: datetime, before: _Before | None, keys: LeakKeys) -> LeakRow:
     name = f"{table.schema}.{table.table}"
     age_s = None if table.oldest is None else max(0.0, (now - table.oldest).total_seconds())
-    change = _change(table, before)
+    change = None if before is None else before.change(table)
     row = LiveRow(
         f"leak {name}",
         (
@@ -136,9 +167,9 @@ def _table_row(table: TableLeak, now: datetime, before: LeakReport | None, keys:
     )
 
 
-def _leftover_row(one: Leftover, before: LeakReport | None, keys: LeakKeys) -> LeakRow:
+def _leftover_row(one: Leftover, before: _Before | None, keys: LeakKeys) -> LeakRow:
     tone = _left_tone(one)
-    is_new = before is not None and one.kind in before.kinds_checked and not _was_there(one, before)
+    is_new = before is not None and before.is_new(one)
     row = LiveRow(
         f"left {one.kind} {one.name}",
         (
@@ -222,22 +253,10 @@ def _candidates(one: Attribution) -> Sequence[Toned]:
     return (Toned(f": {', '.join(names)}", "quiet"),)
 
 
-def _change(table: TableLeak, before: LeakReport | None) -> int | None:
-    """How many rows there are more than at the count before; None if it didn't tell."""
-    if before is None or (table.schema, table.table) in {(one.schema, one.table) for one in before.skipped}:
-        return None
-    rows = {(one.schema, one.table): one.rows for one in before.tables}
-    return table.rows - rows.get((table.schema, table.table), 0)
-
-
 def _changed(change: int | None) -> Cell:
     if not change:
         return (_NONE,)
     return (Toned(f"{change:+,}", "trouble" if change > 0 else "good"),)
-
-
-def _was_there(one: Leftover, before: LeakReport) -> bool:
-    return any((other.kind, other.name) == (one.kind, one.name) for other in before.leftovers)
 
 
 def _left_tone(one: Leftover) -> Tone:

@@ -11,7 +11,7 @@ from textual.binding import Binding, BindingType
 from textual.message import Message
 from textual.widgets import DataTable
 
-from pgwatch_tests.leaks.attribution.rows_by_test import by_test
+from pgwatch_tests.leaks.attribution.rows_by_test import TestLeak, by_test
 from pgwatch_tests.leaks.model import LeakReport
 from pgwatch_tests.reports.leaks import leak_calm, leak_json
 from pgwatch_tests.reports.render.detail_text import joined
@@ -58,7 +58,10 @@ class LeaksTab(DashboardTab):
         self._trouble = ""
         self._wanted: LeakGrouping = "table"
         self._by: LeakGrouping = "table"
+        self._tests: tuple[TestLeak, ...] = ()
         self._rows: dict[str, LeakRow] = {}
+        self._built: tuple[object, ...] = ()
+        """What the rows were made of: they are made anew for another count only."""
 
     def compose(self) -> ComposeResult:
         yield StillText(id="leaks-trend")
@@ -150,7 +153,15 @@ class LeaksTab(DashboardTab):
 
     def redraw(self) -> None:
         report = self._report
-        tests = by_test(report.tables) if report else ()
+        built = report, self._trend.before, self._wanted, self.app.no_color
+        if built != self._built:
+            self._build()
+            self._built = built
+        self._show_rows()
+
+    def _build(self) -> None:
+        report = self._report
+        tests = self._tests = by_test(report.tables) if report else ()
         # Rows without a known test can only be grouped by table.
         by: LeakGrouping = self._wanted if tests else "table"
         if by != self._by:
@@ -162,6 +173,9 @@ class LeaksTab(DashboardTab):
         elif report is not None:
             everything = leak_rows(report, self._trend.before, self._keys, marks=self.app.no_color)
         self._rows = {one.row.key: one for one in everything}
+
+    def _show_rows(self) -> None:
+        report, everything, tests = self._report, self._rows.values(), self._tests
         empty: Cell
         if report is None:
             empty = f"Not counted: {plain(self._trouble)}" if self._trouble else "Counting leaked rows …"
@@ -178,11 +192,14 @@ class LeaksTab(DashboardTab):
         self._show_trend()
 
     @on(DataTable.RowHighlighted)
+    def _follow_cursor(self) -> None:
+        self._show_detail()
+        # What keys do depends on the row.
+        self.screen.refresh_bindings()
+
     def _show_detail(self) -> None:
         row = self._row
         self.query_one(DetailPane).show(None if row is None else row.detail, self.table.row_count)
-        # What keys do depends on the row.
-        self.screen.refresh_bindings()
 
     def _show_trend(self) -> None:
         line = self.query_one("#leaks-trend", StillText)
