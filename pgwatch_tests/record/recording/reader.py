@@ -134,7 +134,8 @@ class Recording:
         at_us = microseconds(moment)
         with self._reading() as connection:
             best: tuple[int, int] | None = None
-            for extent in reversed(self._extents(connection)):
+            # The last written first: of equal times it counts.
+            for extent in sorted(self._extents(connection), key=lambda one: -one.number):
                 if extent.began_us > at_us or (best and min(extent.until_us, at_us) <= best[0]):
                     continue
                 times = self._times(connection, extent)

@@ -36,6 +36,8 @@ _UNSEEN_AFTER_S: Final = 10.0
 """Polls come more often than this; who was stopped for longer hasn't watched."""
 _COMPARED: Final = 64
 _CLOCK_MOVED_S: Final = 0.01
+_CLOCK_SET_S: Final = 5.0
+"""No poll takes so long to arrive: one of both clocks was set."""
 _LONGEST_TEXT: Final = 2_000
 
 
@@ -219,7 +221,10 @@ class RecordingWriter:
         if is_new:
             self._ahead_s.clear()
         # The least delay between a poll and its arrival is what tells the clocks apart.
-        self._ahead_s.append(snapshot.sampled_at.timestamp() - machine_time_s)
+        ahead_s = snapshot.sampled_at.timestamp() - machine_time_s
+        if self._ahead_s and abs(ahead_s - max(self._ahead_s)) > _CLOCK_SET_S:
+            self._ahead_s.clear()
+        self._ahead_s.append(ahead_s)
         ahead_s = round(max(self._ahead_s), 3)
         if before is None or is_new:
             now = RecordedServer(

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
@@ -160,6 +160,7 @@ def test_what_is_read_back_is_what_was_polled(polls: list[LockSnapshot]) -> None
 
 
 @given(st.lists(pauses_s, max_size=8))
+@example([-0.5, -0.5, 1.0])
 @settings(max_examples=examples(6), deadline=None)
 def test_a_moment_has_the_last_sample_before_it_wherever_clocks_went(pauses: list[float]) -> None:
     [first] = story(seconds=0)

@@ -85,6 +85,21 @@ def _before_14(poll: LockSnapshot) -> LockSnapshot:
     return replace(poll, groups=groups)
 
 
+@pytest.mark.parametrize("set_s", [-7200.0, 7200.0])
+def test_a_machine_whose_clock_is_set_and_set_back_has_watched_all_the_time(
+    tmp_path: Path, set_s: float
+) -> None:
+    path = tmp_path / "x.pgwatch"
+    with RecordingWriter(path, RecordingHeader(BEGAN), clock=lambda: 0.0) as writer:
+        for at_s, off_s in ((0.0, 0.0), (1.0, 0.0), (2.0, set_s), (3.0, set_s), (4.0, 0.0), (5.0, 0.0)):
+            writer.add(poll(at_s), HERE_S + at_s + off_s)
+        assert writer.server_time(HERE_S + 5.5) == BEGAN + timedelta(seconds=5.5)
+        writer.close(machine_time_s=HERE_S + 5.5)
+    with Recording.open(path) as recording:
+        assert (recording.watched_s, recording.unwatched_s) == pytest.approx((5.0, 0.0))
+        assert [mark.kind for mark in recording.marks() if mark.kind == "server_lost"] == []
+
+
 def test_servers_are_told_apart_and_time_that_nobody_watched_is_counted(tmp_path: Path) -> None:
     path, again = tmp_path / "x.pgwatch", STARTED + timedelta(minutes=5)
     writer = RecordingWriter(path, RecordingHeader(BEGAN), clock=lambda: 0.0)
@@ -110,7 +125,7 @@ def test_servers_are_told_apart_and_time_that_nobody_watched_is_counted(tmp_path
         assert first.system_identifier == second.system_identifier == FIRST.system_identifier
         assert (first.started_at, second.started_at) == (STARTED, again)
         assert [one.clock_ahead_s for one in (first, second)] == pytest.approx([AHEAD_S - 0.1, AHEAD_S])
-        assert third.clock_ahead_s == pytest.approx(AHEAD_S - 3608)
+        assert third.clock_ahead_s == pytest.approx(AHEAD_S - 3669)
         assert recording.polls == 7
         assert recording.watched_s == pytest.approx(1.0 + 1.0 + 1.0 + 1.0)
         assert recording.unwatched_s == pytest.approx(4.9 + 100.0 + 10.0)
