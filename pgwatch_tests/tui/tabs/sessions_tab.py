@@ -25,16 +25,16 @@ from pgwatch_tests.tui.widgets.still_text import StillText
 
 _DATABASE = Column("Database", least=6, enough=16, cut=shortened_middle)
 _COLUMNS = (
-    Column("Test", least=16, enough=34, cut=shortened_left),
+    Column("Test", least=16, enough=28, cut=shortened_left),
     Column("Worker", rank=3),
     Column("pid", right=True),
     Column("State"),
     Column("For", right=True),
-    Column("Waits for", least=9, enough=24, cut=shortened_middle),
+    Column("Waits for", least=9, enough=18, cut=shortened_middle),
     replace(_DATABASE, rank=1),
     Column("User", rank=4, enough=14, least=6),
     Column("Client", rank=5, enough=22, least=8),
-    Column("Query", rank=2, least=16, enough=24),
+    Column("Query", rank=2, least=16, enough=20),
 )
 _COLUMNS_OF_SEVERAL = tuple(_DATABASE if one.label == _DATABASE.label else one for one in _COLUMNS)
 """With the database on any width: it tells sessions apart."""

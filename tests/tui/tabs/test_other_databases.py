@@ -26,11 +26,12 @@ async def test_the_database_is_shown_on_every_tab() -> None:
     app = source.dashboard()
     async with app.run_test(size=(120, 30)) as pilot:
         await settled(pilot)
-        table = app.query_one("#lock-tree", LiveTable)
-        assert [table.get_row_at(row)[1].plain for row in (0, 1)] == ["psql in test_gw1", "psql in test_gw2"]
-        diagnosis = text_of(app, "#diagnosis")
-        assert "psql (pid 1, database test_gw1)" in diagnosis
-        assert "pid 1: database test_gw1, user app, local" in diagnosis
+        drawn = screen_text(app)
+        assert re.search(r"▾ psql .* test_gw1 ", drawn)
+        assert re.search(r"└ psql .* test_gw2 ", drawn)
+        detail = " ".join(text_of(app, "#lock-detail-text").split())
+        assert "psql · pid 1 · app@local · test_gw1" in detail
+        assert "psql (pid 1, database test_gw1)" in detail
         source.locks = elsewhere(after_s=1.0)
         await pilot.press("2", "r")
         await settled(pilot)
