@@ -7,17 +7,18 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from io import StringIO
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 from textual.app import App
 
 from pgwatch_tests.errors import PgwatchError
-from pgwatch_tests.history.model import JobState
 from pgwatch_tests.text.plain_text import plain
-from pgwatch_tests.tui.screens.confirm import ConfirmSweepScreen, about_job
 from pgwatch_tests.tui.screens.question import QuestionScreen
-from pgwatch_tests.tui.tabs.sweep_desk import JobDesk
 from pgwatch_tests.tui.workers import start_worker
+
+if TYPE_CHECKING:
+    from pgwatch_tests.history.model import JobState
+    from pgwatch_tests.tui.tabs.sweep_desk import JobDesk
 
 T = TypeVar("T")
 Severity = Literal["information", "warning", "error"]
@@ -52,6 +53,8 @@ def run_now(app: App[T], jobs: JobDesk, job: JobState, afterwards: Callable[[], 
     if job.dry_run or job.action == "leaks":
         answered(True)
     else:
+        from pgwatch_tests.tui.screens.confirm import ConfirmSweepScreen, about_job
+
         app.push_screen(ConfirmSweepScreen(about_job(job)), answered)
 
 

@@ -8,13 +8,11 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
-from textual import on
 from textual.app import ComposeResult
 from textual.binding import BindingType
 
-from pgwatch_tests.leaks.model import LeakReport
 from pgwatch_tests.locks.actions.action import Action, How, Outcome
 from pgwatch_tests.locks.graph.lock_graph import LockGraph
 from pgwatch_tests.locks.model import LockSnapshot
@@ -29,26 +27,38 @@ from pgwatch_tests.tui.latest_answers import LatestAnswers
 from pgwatch_tests.tui.personal_app import PersonalApp
 from pgwatch_tests.tui.poller import Polled, Poller, PollFailed
 from pgwatch_tests.tui.preferences import Preferences
-from pgwatch_tests.tui.screens.databases import DatabaseChoice
 from pgwatch_tests.tui.screens.detail import ReadHeld
 from pgwatch_tests.tui.screens.leak import ReadRows
 from pgwatch_tests.tui.session_actions import SessionActions
-from pgwatch_tests.tui.tabs.contention_tab import ContentionTab
-from pgwatch_tests.tui.tabs.leaks_tab import LeaksTab
 from pgwatch_tests.tui.tabs.locks_tab import LocksTab
-from pgwatch_tests.tui.tabs.sessions_tab import SessionsTab
-from pgwatch_tests.tui.tabs.sweep_desk import SweepDesk
-from pgwatch_tests.tui.tabs.sweeps_tab import SweepsTab
-from pgwatch_tests.tui.tabs.tab import DashboardTab
+from pgwatch_tests.tui.tabs.tab_place import (
+    LEAKS,
+    LOCKS,
+    SESSIONS,
+    SWEEPS,
+    contention_place,
+    leaks_place,
+    sessions_place,
+    sweeps_place,
+)
 from pgwatch_tests.tui.widgets.filter_line import of_database
 from pgwatch_tests.tui.widgets.header_figures import Manner
 from pgwatch_tests.tui.widgets.still_text import StillText
 from pgwatch_tests.tui.workers import start_worker
 
+if TYPE_CHECKING:
+    from pgwatch_tests.leaks.model import LeakReport
+    from pgwatch_tests.tui.screens.databases import DatabaseChoice
+    from pgwatch_tests.tui.tabs.leaks_tab import LeaksTab
+    from pgwatch_tests.tui.tabs.sweep_desk import SweepDesk
+    from pgwatch_tests.tui.tabs.sweeps_tab import SweepsTab
+
 _INTERVALS_S = (0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
 _LEAKS_AT_MOST_EVERY_S = 5.0
 _LEAKS_SHARE = 0.05
 _ROOM_FOR_TIPS = 18
+_FIRST_ANSWER_WITHIN_S = 1.0
+"""What the first picture doesn't need begins after it, or when it takes longer than this."""
 
 
 class Dashboard(PersonalApp):
@@ -79,15 +89,17 @@ class Dashboard(PersonalApp):
         preferences: Preferences | None = None,
         shows_tips: bool = False,
     ) -> None:
-        tabs: list[DashboardTab] = [
-            LocksTab(acts=act is not None),
-            SessionsTab(acts=act is not None),
-            LeaksTab(read_rows=read_leaked, sweeps=sweeps is not None),
-            ContentionTab(),
+        acts = act is not None
+        later = [
+            sessions_place(acts=acts),
+            leaks_place(read_rows=read_leaked, sweeps=sweeps is not None),
+            contention_place(),
         ]
         if sweeps is not None:
-            tabs.append(SweepsTab(sweeps, clock))
-        super().__init__(tabs, read_held=read_held, export_to=export_to, preferences=preferences)
+            later.append(sweeps_place(sweeps, clock))
+        super().__init__(
+            LocksTab(acts=acts), later, read_held=read_held, export_to=export_to, preferences=preferences
+        )
         self._shows_tips = shows_tips
         self._actions = None if act is None else SessionActions(self, act, self.action_refresh)
         self._sweeps = sweeps
@@ -100,7 +112,7 @@ class Dashboard(PersonalApp):
         self._locks_pace = PollPace()
         self._leaks_poller = Poller(read_leaks, self._on_leaks, self._leaks_pause_s, clock)
         self._latest = LatestAnswers(clock())
-        self._loads_past = False
+        self._has_begun_the_rest = False
 
     @property
     def data(self) -> LatestAnswers:
@@ -111,7 +123,7 @@ class Dashboard(PersonalApp):
         self._show_pace()
         # Workers of the app, not of a screen: they go on under a dialog.
         start_worker(self, self._locks_poller.run, "locks")
-        start_worker(self, self._leaks_poller.run, "leaks")
+        self.set_timer(_FIRST_ANSWER_WITHIN_S, self._begin_the_rest)
         self.set_interval(1.0, self._grow_older)
 
     def below(self) -> ComposeResult:
@@ -134,6 +146,14 @@ class Dashboard(PersonalApp):
             # On a low screen each line is needed for the rows.
             line.display = self.size.height >= _ROOM_FOR_TIPS
 
+    def _begin_the_rest(self) -> None:
+        """Begins what the first picture of the locks doesn't need, and would wait for."""
+        if not self._has_begun_the_rest and not self._is_closing:
+            self._has_begun_the_rest = True
+            start_worker(self, self.mount_tabs, "tabs")
+            start_worker(self, self._leaks_poller.run, "leaks")
+            start_worker(self, self._load_past, "past")
+
     # Answers of the pollers.
 
     def _locks_pause_s(self, snapshot: LockSnapshot, _: float) -> float:
@@ -143,6 +163,8 @@ class Dashboard(PersonalApp):
         if self._is_closing:
             return
         line = self._status_line
+        if not self._has_begun_the_rest:
+            self.call_after_refresh(self._begin_the_rest)
         if isinstance(outcome, PollFailed):
             line.status = replace(line.status, trouble=outcome.reason)
             self._latest.interrupt()
@@ -155,9 +177,6 @@ class Dashboard(PersonalApp):
         is_news = self._latest.needs_redraw(now_s, self._refresh_s)
         if is_news:
             self._latest.keep()
-        if self._latest.past is None and not self._loads_past:
-            self._loads_past = True
-            start_worker(self, self._load_past, "past")
         if self._latest.viewed is not None:
             self._show_viewed()
         elif is_news:
@@ -171,7 +190,7 @@ class Dashboard(PersonalApp):
         self._grow_older()
 
     async def _load_past(self) -> None:
-        # Beside the loop, and after the first picture: nobody waits for it.
+        # Beside the loop: nobody waits for it.
         past = await asyncio.to_thread(import_module, "pgwatch_tests.tui.past")
         self._latest.past = past.Past()
         self._latest.keep()
@@ -191,7 +210,7 @@ class Dashboard(PersonalApp):
         else:
             self._latest.take_leaks(outcome.value)
         self._show_leaks_in_status()
-        if isinstance(self._tab, LeaksTab):
+        if self._active == LEAKS:
             self._show_tab()
         else:
             self._number_tabs()
@@ -207,21 +226,25 @@ class Dashboard(PersonalApp):
         line = self._status_line
         line.status = replace(line.status, age_s=self._latest.age_s(self._clock()))
 
-    @on(SweepsTab.NextSweep)
-    def _show_next_sweep(self, event: SweepsTab.NextSweep) -> None:
+    # By Textual's name for it: the tab is loaded later.
+    def on_sweeps_tab_next_sweep(self, event: SweepsTab.NextSweep) -> None:
+        """Shows when the next sweep is due."""
         if not self._is_closing:
             line = self._status_line
             line.status = replace(line.status, facts=replace(line.status.facts, next_sweep=event.at))
 
-    @on(LeaksTab.PlanSweep)
-    def _plan_sweep(self, event: LeaksTab.PlanSweep) -> None:
-        sweeps = self._tabs.get(SweepsTab.pane_id())
+    async def on_leaks_tab_plan_sweep(self, event: LeaksTab.PlanSweep) -> None:
+        """Opens the Sweeps tab with a plan of just one part."""
+        from pgwatch_tests.tui.tabs.sweeps_tab import SweepsTab
+
+        await self._mount_tab(SWEEPS)
+        sweeps = self._tabs.get(SWEEPS)
         if not isinstance(sweeps, SweepsTab):
             return
         if sweeps.is_at_work:
             tell(self, "A sweep is under way: stop it first (escape in its tab), or wait.", failed=True)
             return
-        self.action_tab(SweepsTab.pane_id())
+        await self.action_tab(SWEEPS)
         sweeps.plan(event.part)
 
     # The past.
@@ -321,12 +344,14 @@ class Dashboard(PersonalApp):
             self._count_in(choice.database)
             return
         text = of_database(choice.database) if choice.what == "show" else ""
-        for tab in (LocksTab, SessionsTab):
-            self._filter_line.set_filter(tab.pane_id(), text)
+        for pane_id in (LOCKS, SESSIONS):
+            self._filter_line.set_filter(pane_id, text)
         self._show_tab()
 
     def _count_in(self, database: str) -> None:
-        sweeps = self._tabs.get(SweepsTab.pane_id())
+        from pgwatch_tests.tui.tabs.sweeps_tab import SweepsTab
+
+        sweeps = self._tabs.get(SWEEPS)
         if isinstance(sweeps, SweepsTab) and sweeps.is_at_work:
             tell(self, "A sweep is under way: stop it first (escape in its tab), or wait.", failed=True)
             return
@@ -355,7 +380,7 @@ class Dashboard(PersonalApp):
             return "Tips are shown in the demo."
         if action == "databases" and self._databases is None:
             return "This dashboard shows one database only."
-        if action == "tab" and self._sweeps is None and parameters == (SweepsTab.pane_id(),):
+        if action == "tab" and self._sweeps is None and parameters == (SWEEPS,):
             return "This dashboard has no sweeps."
         return ""
 

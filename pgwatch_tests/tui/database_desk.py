@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from textual.app import App
 
 from pgwatch_tests.errors import PgwatchError
 from pgwatch_tests.locks.model import LockSnapshot
 from pgwatch_tests.tui.actions import tell
-from pgwatch_tests.tui.screens.databases import DatabaseChoice, DatabasesScreen
 from pgwatch_tests.tui.workers import start_worker
+
+if TYPE_CHECKING:
+    from pgwatch_tests.tui.screens.databases import DatabaseChoice
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +47,8 @@ def pick_database(
         def answered(choice: DatabaseChoice | None) -> None:
             if choice is not None:
                 chosen(choice)
+
+        from pgwatch_tests.tui.screens.databases import DatabasesScreen
 
         if len(app.screen_stack) == 1:
             app.push_screen(DatabasesScreen(names, desk.counted(), snapshot), answered)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from pgwatch_tests.leaks.model import LeakReport
 from pgwatch_tests.locks.contention.contention import Contention, ContentionMeter
 from pgwatch_tests.locks.contention.last_troubles import LastTroubles, Trouble
 from pgwatch_tests.locks.graph.lock_graph import LockGraph, graph_of
@@ -15,6 +14,7 @@ from pgwatch_tests.tui.leak_trend import LeakTrend
 from pgwatch_tests.tui.widgets.header_figures import Trend
 
 if TYPE_CHECKING:
+    from pgwatch_tests.leaks.model import LeakReport
     from pgwatch_tests.tui.past import Past
 
 

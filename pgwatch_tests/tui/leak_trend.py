@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import TYPE_CHECKING
 
-from pgwatch_tests.leaks.model import LeakReport
+if TYPE_CHECKING:
+    from pgwatch_tests.leaks.model import LeakReport
+
 
 _MOST_COUNTS = 600  # an even number
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from pgwatch_tests.tui.preferences import Preferences, keymap_troubles
 from pgwatch_tests.tui.screens.detail import ReadHeld
 from pgwatch_tests.tui.tabbed_app import TabbedApp
 from pgwatch_tests.tui.tabs.tab import DashboardTab
+from pgwatch_tests.tui.tabs.tab_place import TabPlace
 
 
 class PersonalApp(TabbedApp):
@@ -22,13 +23,14 @@ class PersonalApp(TabbedApp):
 
     def __init__(
         self,
-        tabs: Sequence[DashboardTab],
+        first: DashboardTab,
+        later: Sequence[TabPlace],
         *,
         preferences: Preferences | None = None,
         read_held: ReadHeld | None = None,
         export_to: Path | None = None,
     ) -> None:
-        super().__init__(tabs, read_held=read_held, export_to=export_to)
+        super().__init__(first, later, read_held=read_held, export_to=export_to)
         self._preferences = preferences or Preferences()
         if self._preferences.theme in self.available_themes:
             self.theme = self._preferences.theme
@@ -41,25 +43,31 @@ class PersonalApp(TabbedApp):
             names = ", ".join(sorted(self.available_themes))
             troubles.append(f"There is no theme {preferences.theme!r}: {names}")
         if preferences.keymap:
-            bindings = [one for _, one in BindingsMap(self.BINDINGS)]
-            bindings += [one for tab in self._tabs.values() for _, one in told_bindings(tab, {}) if one.id]
-            troubles += keymap_troubles(preferences.keymap, bindings)
             self.keymap = dict(preferences.keymap)
             self.set_keymap(dict(preferences.keymap))
-        troubles += self._use_orders_and_columns()
         for trouble in troubles:
             tell(self, trouble, failed=True)
+        for tab in self._tabs.values():
+            self.tab_mounted(tab)
         self.theme_changed_signal.subscribe(self, self._keep_theme)
 
-    def _use_orders_and_columns(self) -> Iterator[str]:
-        """Uses what is preferred of each tab; yields what there is nothing like."""
-        tabs = {tab.TITLE.lower(): tab for tab in self._tabs.values()}
-        for name, order in self._preferences.order.items():
-            if name in tabs and not tabs[name].use_order(order):
-                yield f"{tabs[name].TITLE} has no order {order!r}."
-        for name, heads in self._preferences.columns.items():
-            if name in tabs:
-                tabs[name].table.show_only(heads)
+    def tab_mounted(self, tab: DashboardTab) -> None:
+        """Uses what is preferred of a tab; tells what there is nothing like."""
+        name = tab.TITLE.lower()
+        order = self._preferences.order.get(name)
+        if order is not None and not tab.use_order(order):
+            tell(self, f"{tab.TITLE} has no order {order!r}.", failed=True)
+        if name in self._preferences.columns:
+            tab.table.show_only(self._preferences.columns[name])
+
+    def tabs_mounted(self) -> None:
+        """Tells which keys that are preferred can't be used: only now all bindings are known."""
+        super().tabs_mounted()
+        if self._preferences.keymap:
+            bindings = [one for _, one in BindingsMap(self.BINDINGS)]
+            bindings += [one for tab in self._tabs.values() for _, one in told_bindings(tab, {}) if one.id]
+            for trouble in keymap_troubles(self._preferences.keymap, bindings):
+                tell(self, trouble, failed=True)
 
     def keep(self, key: str, value: object) -> None:
         """Keeps a preference for the next time."""

@@ -16,17 +16,17 @@ from textual.binding import ActiveBinding, BindingsMap
 from textual.command import Provider
 from textual.content import Content
 from textual.dom import DOMNode
-from textual.screen import Screen
 from textual.widgets import DataTable, Input, TabbedContent, TabPane, Tabs
 
 from pgwatch_tests.locks.graph.lock_graph import graph_of
 from pgwatch_tests.text.plain_text import plain
 from pgwatch_tests.tui.actions import write_export
 from pgwatch_tests.tui.commands import Command, KeyCommands, told_bindings
+from pgwatch_tests.tui.later_tabs import AppWithLaterTabs
 from pgwatch_tests.tui.screens.detail import DetailScreen, ReadHeld
 from pgwatch_tests.tui.screens.help import HelpScreen
 from pgwatch_tests.tui.tabs.tab import TAB_ACTIONS, DashboardTab, TabData
-from pgwatch_tests.tui.toasts import AppWithToasts
+from pgwatch_tests.tui.tabs.tab_place import TabPlace
 from pgwatch_tests.tui.widgets.filter_line import FilterLine
 from pgwatch_tests.tui.widgets.footer import StillFooter
 from pgwatch_tests.tui.widgets.live_table import LiveTable
@@ -44,9 +44,8 @@ def parse_action(action: str) -> tuple[str, tuple[object, ...]]:
     return name, parameters
 
 
-class TabbedApp(AppWithToasts):
+class TabbedApp(AppWithLaterTabs):
     """Tabs that show `data`, of which only the open one is drawn. Exports go to `export_to`.
-
     `read_held` reads all locks of one session, for its detail.
     """
 
@@ -57,21 +56,23 @@ class TabbedApp(AppWithToasts):
 
     def __init__(
         self,
-        tabs: Sequence[DashboardTab],
+        first: DashboardTab,
+        later: Sequence[TabPlace],
         *,
         read_held: ReadHeld | None = None,
         export_to: Path | None = None,
     ) -> None:
-        super().__init__()
+        super().__init__(first, later)
         self.animation_level = "none"
         for theme in THEMES:
             self.register_theme(theme)
         self.theme = DARK
-        self._tabs = {tab.pane_id(): tab for tab in tabs}
         self._read_held = read_held
         self._export_to = export_to or Path.cwd()
         self._offered: tuple[str, ...] = ()
         self._numbers: dict[str, str] = {}
+        self._opened = ""
+        """The tab that was last drawn because it was opened: once is enough."""
         self.keymap: Mapping[str, str] = {}
         self._copied: tuple[list[tuple[str, str]], int] = ([], 0)
         """What `y` last copied: the row's things, and the number of that one."""
@@ -87,10 +88,7 @@ class TabbedApp(AppWithToasts):
 
     def compose(self) -> ComposeResult:
         yield from self.above()
-        with TabbedContent(initial=next(iter(self._tabs))):
-            for number, (pane_id, tab) in enumerate(self._tabs.items(), 1):
-                with TabPane(f"{number} {tab.TITLE}", id=pane_id):
-                    yield tab
+        yield from self.panes()
         yield FilterLine()
         yield from self.below()
         yield StillFooter(show_command_palette=False, compact=True)
@@ -109,25 +107,15 @@ class TabbedApp(AppWithToasts):
         self._focus_table()
 
     @property
-    def _base(self) -> Screen[object]:
-        """The dashboard's own screen, even while a dialog covers it."""
-        return self.screen_stack[0]
-
-    @property
-    def _is_closing(self) -> bool:
-        """Whether the screen is being torn down: the last poll may answer just then."""
-        return not self.screen_stack or not any(isinstance(one, StatusLine) for one in self._base.children)
-
-    @property
     def _status_line(self) -> StatusLine:
         return self._base.query_one(StatusLine)
 
-    # The open tab.
+    def tabs_mounted(self) -> None:
+        """Shows what there is in each tab, and which of their keys there are."""
+        self._number_tabs()
+        self.refresh_bindings()
 
-    @property
-    def _active(self) -> str:
-        """The id of the open pane."""
-        return self._base.query_one(TabbedContent).active
+    # The open tab.
 
     @property
     def _tab(self) -> DashboardTab:
@@ -147,11 +135,11 @@ class TabbedApp(AppWithToasts):
     def _number_tabs(self) -> None:
         """Shows in the tabs how much there is in each."""
         tabs = self._base.query_one(TabbedContent)
-        for place, (pane_id, tab) in enumerate(self._tabs.items(), 1):
-            number = tab.number(self.data)
+        for place, (pane_id, title) in enumerate(self._titles.items(), 1):
+            number = self._tabs[pane_id].number(self.data) if pane_id in self._tabs else ""
             if number != self._numbers.get(pane_id, ""):
                 self._numbers[pane_id] = number
-                tabs.get_tab(pane_id).label = Content(f"{place} {tab.TITLE} {number}".rstrip())
+                tabs.get_tab(pane_id).label = Content(f"{place} {title} {number}".rstrip())
 
     def _focus_table(self) -> None:
         # At once, for the next key; a later TabPane.Focused would open this tab again.
@@ -159,13 +147,16 @@ class TabbedApp(AppWithToasts):
             self._base.set_focus(self._tab.table)
 
     @on(TabbedContent.TabActivated)
-    def _open_tab(self) -> None:
+    async def _open_tab(self) -> None:
         if self._is_closing:
             return
+        await self._mount_tab(self._base.query_one(TabbedContent).active)
         if not self._filter_line.is_open_for(self._active):
             self._filter_line.show(self._active)
             self._focus_table()
-        self._show_tab()
+        if self._opened != self._active:
+            self._opened = self._active
+            self._show_tab()
         self.refresh_bindings()
         self.tab_opened()
 
@@ -174,11 +165,13 @@ class TabbedApp(AppWithToasts):
 
     # Keys.
 
-    def action_tab(self, tab: str) -> None:
+    async def action_tab(self, tab: str) -> None:
         """Opens a tab."""
+        await self._mount_tab(tab)
         self._base.query_one(TabbedContent).active = tab
         self._focus_table()
         # At once: the next key may be for a row.
+        self._opened = tab
         self._show_tab()
 
     def key_of(self, action: str) -> str:
@@ -275,9 +268,7 @@ class TabbedApp(AppWithToasts):
             owner = node if isinstance(node, DashboardTab) else self
             if owner.never(name, parameters):
                 continue
-            refused = "" if isinstance(node, LiveTable) else owner.why_not(name, parameters)
-            if place:
-                refused = ""
+            refused = "" if place or isinstance(node, LiveTable) else owner.why_not(name, parameters)
             run = partial(self._run_command, node, binding.action, place, refused)
             display = self.get_key_display(replace(binding, key=key))
             found.append(Command(display, binding.description, binding.tooltip, place, refused, run))
@@ -285,7 +276,9 @@ class TabbedApp(AppWithToasts):
 
     def _run_command(self, node: DOMNode, action: str, place: str, refused: str) -> None:
         if place:
-            self.action_tab(next(one for one, tab in self._tabs.items() if place == tab.TITLE))
+            self.call_later(
+                self.action_tab, next(one for one, tab in self._tabs.items() if place == tab.TITLE)
+            )
         if refused:
             self.notify(refused, severity="warning", timeout=_REFUSAL_S, markup=False)
         else:
@@ -310,11 +303,12 @@ class TabbedApp(AppWithToasts):
 
     def unbound(self, key: str) -> str:
         """Why a key that isn't bound here does nothing: it may be of another tab. Empty for other keys."""
-        for place, tab in enumerate(self._tabs.values(), 1):
-            for bound, binding in told_bindings(tab, self.keymap):
+        for place, (pane_id, title) in enumerate(self._titles.items(), 1):
+            tab = self._tabs.get(pane_id)
+            for bound, binding in () if tab is None else told_bindings(tab, self.keymap):
                 if bound != key:
                     continue
-                return f"{self.get_key_display(binding)} is for {tab.TITLE} ({place}): {binding.tooltip}."
+                return f"{self.get_key_display(binding)} is for {title} ({place}): {binding.tooltip}."
         return ""
 
     @on(DataTable.RowSelected)

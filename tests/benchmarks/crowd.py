@@ -24,7 +24,12 @@ _PATIENCE_S = 120.0
 @contextmanager
 def server(connections: int) -> Iterator[EmbeddedServer]:
     """A server for that many connections, on a Unix socket; gone at the end."""
-    settings = {"max_connections": str(connections), "shared_buffers": "128MB"}
+    # Each of thousands of waiters for one row would look through all others after a second, with locks held.
+    settings = {
+        "max_connections": str(connections),
+        "shared_buffers": "128MB",
+        "deadlock_timeout": "1h",
+    }
     with EmbeddedServer(find_programs(), server_directory("pgwatch-benchmark-"), settings) as started:
         yield started
 

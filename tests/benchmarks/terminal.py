@@ -36,13 +36,15 @@ _END_S = 10.0
 
 
 class TerminalProgram:
-    """Runs from the beginning of the `with` block to its end. Nobody types."""
+    """Runs from the beginning of the `with` block to its end."""
 
     def __init__(self, command: Sequence[str | Path], environment: Mapping[str, str]) -> None:
         self._command = [str(word) for word in command]
         self._environment = {**environment, "TERM": "xterm-256color", "COLORTERM": "truecolor"}
         self._written = bytearray()
         self._answered = 0
+        self._seen = 0
+        """Where the output begins that is waited for."""
         self._changed = threading.Condition()
         self._ended = False
 
@@ -70,15 +72,27 @@ class TerminalProgram:
         self._reader.join(_END_S)
         os.close(self._ours)
 
+    def type(self, keys: bytes) -> None:
+        """Types keys, at once."""
+        os.write(self._ours, keys)
+
+    def answer_s(self, key: bytes, pattern: bytes, timeout_s: float = 60.0) -> float:
+        """Seconds from a typed key until `pattern` is written after it. Raises as `wait_for` does."""
+        with self._changed:
+            self._seen = len(self._written)
+        began_s = time.perf_counter()
+        self.type(key)
+        return self.wait_for(pattern, timeout_s) + self._began_s - began_s
+
     def wait_for(self, pattern: bytes, timeout_s: float = 60.0) -> float:
         """Seconds from the start until `pattern` was on the screen; colours and cursor moves don't count.
 
         Raises AssertionError with what was written instead, if the program ends or takes longer.
         """
-        expression = re.compile(pattern)
-        deadline_s = self._began_s + timeout_s
+        expression = re.compile(pattern, re.DOTALL)
+        deadline_s = time.perf_counter() + timeout_s
         with self._changed:
-            while not expression.search(_SEQUENCES.sub(b"", bytes(self._written))):
+            while not expression.search(_SEQUENCES.sub(b"", bytes(self._written[self._seen :]))):
                 left_s = deadline_s - time.perf_counter()
                 if self._ended or left_s <= 0:
                     tail = _SEQUENCES.sub(b" ", bytes(self._written))[-1000:]

@@ -9,9 +9,9 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from pgwatch_tests.identity.test_names import split
-from pgwatch_tests.leaks.model import LeakReport
 from pgwatch_tests.locks.graph.lock_graph import LockGraph
 from pgwatch_tests.locks.model import Capacity, LockSnapshot, Party, Session
 from pgwatch_tests.locks.waits.session_waits import waits_for
@@ -20,6 +20,9 @@ from pgwatch_tests.text.numbers import at_least, plural
 from pgwatch_tests.text.plain_text import plain, shortened_left
 from pgwatch_tests.text.times import short_minute
 from pgwatch_tests.text.toned_text import Tone
+
+if TYPE_CHECKING:
+    from pgwatch_tests.leaks.model import LeakReport
 
 STILL_S = 10.0
 """A suite of which no session has changed its state for so long may hang."""

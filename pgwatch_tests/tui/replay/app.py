@@ -42,7 +42,7 @@ from pgwatch_tests.tui.replay.time_line import LEGEND, TimeLine, TimeLineData, t
 from pgwatch_tests.tui.tabs.contention_tab import ContentionTab
 from pgwatch_tests.tui.tabs.leaks_tab import LeaksTab
 from pgwatch_tests.tui.tabs.locks_tab import LocksTab
-from pgwatch_tests.tui.tabs.sessions_tab import SessionsTab
+from pgwatch_tests.tui.tabs.tab_place import contention_place, leaks_place, sessions_place
 from pgwatch_tests.tui.widgets.header_figures import Manner
 from pgwatch_tests.tui.widgets.still_text import StillText
 from pgwatch_tests.tui.workers import start_worker
@@ -149,8 +149,8 @@ class ReplayDashboard(PersonalApp):
         export_to: Path | None = None,
         preferences: Preferences | None = None,
     ) -> None:
-        tabs = [LocksTab(), SessionsTab(), LeaksTab(), ContentionTab()]
-        super().__init__(tabs, export_to=export_to, preferences=preferences)
+        later = [sessions_place(), leaks_place(), contention_place()]
+        super().__init__(LocksTab(), later, export_to=export_to, preferences=preferences)
         self._source = source
         headers = [one.header for one in source.recordings]
         self._replay_title = ReplayTitle(
@@ -197,6 +197,7 @@ class ReplayDashboard(PersonalApp):
         """Makes the moves that were asked for, and shows where they lead; while it plays, again and again."""
         await self._show_moment()
         # Only now: reading all events takes longer than one picture, and the processor from it.
+        start_worker(self, self.mount_tabs, "tabs")
         start_worker(self, self._read_events, "events")
         while not self._is_closing:
             self._asked.clear()

@@ -139,7 +139,7 @@ class SessionsTab(DashboardTab):
         if not self._several and snapshot is not None and len({one.database for one in snapshot.clients}) > 1:
             self._several = True
             self.table.use(_COLUMNS_OF_SEVERAL)
-        shown = [row for row in rows if self.row_filter.fits(row.texts)]
+        shown = [row for row in rows if self.row_filter.fits(row.texts)] if self.row_filter else rows
         self.show_rows(shown, empty)
         line = self.query_one("#connections", StillText)
         line.display = snapshot is not None

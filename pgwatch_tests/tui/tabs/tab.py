@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
-from typing import ClassVar, Protocol
+from typing import TYPE_CHECKING, ClassVar, Protocol
 
 from textual.containers import Vertical
 
-from pgwatch_tests.leaks.model import LeakReport
 from pgwatch_tests.locks.contention.contention import Contention
 from pgwatch_tests.locks.contention.last_troubles import Trouble
 from pgwatch_tests.locks.graph.lock_graph import LockGraph
@@ -19,6 +18,9 @@ from pgwatch_tests.tui.widgets.detail_pane import DetailPane
 from pgwatch_tests.tui.widgets.filter_line import RowFilter
 from pgwatch_tests.tui.widgets.live_table import Heir, LiveRow, LiveTable
 from pgwatch_tests.tui.widgets.still_text import StillText
+
+if TYPE_CHECKING:
+    from pgwatch_tests.leaks.model import LeakReport
 
 TAB_ACTIONS = ("act", "copy", "detail", "follow_advice", "mark", "reset", "sort")
 """Actions bound by the dashboard that a tab offers for some rows only."""
