@@ -92,7 +92,7 @@ def test_no_burst_harms_anybody(busy_server: EmbeddedServer, tmp_path: Path) -> 
         psycopg.connect(busy_server.dsn(), autocommit=True) as observer,
         terminal(program, environment({"PGWATCH_DSN": busy_server.dsn()}), tmp_path) as opened,
     ):
-        opened.shows("19 blocked")
+        opened.shows("blocks 19 tests")
         before = sessions(observer)
         assert len(before) == SESSIONS
         for number in range(BURSTS):
