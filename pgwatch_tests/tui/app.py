@@ -14,18 +14,14 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 
 from pgwatch_tests.locks.actions.action import Action, How, Outcome
-from pgwatch_tests.locks.graph.lock_graph import LockGraph
 from pgwatch_tests.locks.model import LockSnapshot
 from pgwatch_tests.locks.snapshot.poll_interval import PollPace
-from pgwatch_tests.reports.locks.demo_tip import tip
-from pgwatch_tests.text import durations
-from pgwatch_tests.text.times import clock
 from pgwatch_tests.tui.actions import tell, tell_server_change
 from pgwatch_tests.tui.database_desk import DatabaseDesk, pick_database
 from pgwatch_tests.tui.key_bindings import LIVE_KEYS
 from pgwatch_tests.tui.latest_answers import LatestAnswers
 from pgwatch_tests.tui.personal_app import PersonalApp
-from pgwatch_tests.tui.poller import Polled, Poller, PollFailed
+from pgwatch_tests.tui.poller import Polled, Poller, PollFailed, next_interval_s
 from pgwatch_tests.tui.preferences import Preferences
 from pgwatch_tests.tui.screens.detail import ReadHeld
 from pgwatch_tests.tui.screens.leak import ReadRows
@@ -43,7 +39,6 @@ from pgwatch_tests.tui.tabs.tab_place import (
 )
 from pgwatch_tests.tui.widgets.filter_line import of_database
 from pgwatch_tests.tui.widgets.header_figures import Manner
-from pgwatch_tests.tui.widgets.still_text import StillText
 from pgwatch_tests.tui.workers import start_worker
 
 if TYPE_CHECKING:
@@ -52,11 +47,10 @@ if TYPE_CHECKING:
     from pgwatch_tests.tui.tabs.leaks_tab import LeaksTab
     from pgwatch_tests.tui.tabs.sweep_desk import SweepDesk
     from pgwatch_tests.tui.tabs.sweeps_tab import SweepsTab
+    from pgwatch_tests.tui.widgets.tip_line import TipLine
 
-_INTERVALS_S = (0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
 _LEAKS_AT_MOST_EVERY_S = 5.0
 _LEAKS_SHARE = 0.05
-_ROOM_FOR_TIPS = 18
 _FIRST_ANSWER_WITHIN_S = 1.0
 """What the first picture doesn't need begins after it, or when it takes longer than this."""
 
@@ -101,6 +95,7 @@ class Dashboard(PersonalApp):
             LocksTab(acts=acts), later, read_held=read_held, export_to=export_to, preferences=preferences
         )
         self._shows_tips = shows_tips
+        self._tip: TipLine | None = None
         self._actions = None if act is None else SessionActions(self, act, self.action_refresh)
         self._sweeps = sweeps
         self._databases = databases
@@ -129,22 +124,22 @@ class Dashboard(PersonalApp):
     def below(self) -> ComposeResult:
         """Yields the line with a tip, in the demo."""
         if self._shows_tips:
-            yield StillText(id="tip", ground="panel")
+            from pgwatch_tests.tui.widgets.tip_line import TipLine
+
+            self._tip = TipLine()
+            yield self._tip
 
     def action_hide_tips(self) -> None:
         """Hides the line with tips for good."""
         self._shows_tips = False
-        self._base.query("#tip").remove()
+        if self._tip is not None:
+            self._tip.remove()
+            self._tip = None
         self.refresh_bindings()
 
     def _show_tip(self) -> None:
-        snapshot = self._latest.snapshot
-        if self._shows_tips and snapshot is not None:
-            words = tip(LockGraph(snapshot), self._latest.leaks)
-            line = self._base.query_one("#tip", StillText)
-            line.say(f"{words} h hides this line.")
-            # On a low screen each line is needed for the rows.
-            line.display = self.size.height >= _ROOM_FOR_TIPS
+        if self._tip is not None:
+            self._tip.tell(self._latest.graph, self._latest.leaks)
 
     def _begin_the_rest(self) -> None:
         """Begins what the first picture of the locks doesn't need, and would wait for."""
@@ -251,16 +246,9 @@ class Dashboard(PersonalApp):
 
     def action_go(self, seconds: float) -> None:
         """Looks at the moment that many seconds earlier (below 0) or later, at the next one at least."""
-        latest, past = self._latest, self._latest.past
-        shown, newest = latest.snapshot, latest.newest
-        if past is None or shown is None or newest is None:
-            tell(self, "Nothing of the past is known yet.")
+        if refusal := self._latest.go(seconds):
+            tell(self, refusal)
             return
-        found = past.moved(shown.sampled_at, seconds)
-        if found is None and seconds < 0:
-            tell(self, "That is the first moment that this dashboard has kept.")
-            return
-        latest.view(None if found is None or found.sampled_at >= newest.sampled_at else found)
         self._show_past_or_present()
 
     def action_now(self) -> None:
@@ -282,14 +270,7 @@ class Dashboard(PersonalApp):
 
     def _show_viewed(self) -> None:
         line = self._status_line
-        line.status = replace(line.status, viewed=self._viewed_in_words())
-
-    def _viewed_in_words(self) -> str:
-        viewed, newest = self._latest.viewed, self._latest.newest
-        if viewed is None or newest is None:
-            return ""
-        ago = durations.in_words((newest.sampled_at - viewed.sampled_at).total_seconds())
-        return f"Locks and sessions of {clock(viewed.sampled_at)}, {ago} ago. [ ] go on, escape is now."
+        line.status = replace(line.status, viewed=self._latest.viewed_in_words)
 
     # Keys.
 
@@ -316,17 +297,12 @@ class Dashboard(PersonalApp):
 
     def action_change_interval(self, steps: int) -> None:
         """Polls less often (1) or more often (-1)."""
-        next_s = self._next_interval_s(steps > 0)
+        next_s = next_interval_s(self._refresh_s, slower=steps > 0)
         if next_s is not None:
             self._refresh_s = next_s
             self.keep("refresh", next_s)
             self._show_pace()
             self._locks_poller.poll_now()
-
-    def _next_interval_s(self, slower: bool) -> float | None:
-        if slower:
-            return next((one for one in _INTERVALS_S if one > self._refresh_s), None)
-        return next((one for one in reversed(_INTERVALS_S) if one < self._refresh_s), None)
 
     def _show_pace(self) -> None:
         pace = f"{self._refresh_s:g} s"
@@ -390,13 +366,16 @@ class Dashboard(PersonalApp):
             return never
         if action in ("act", "follow_advice") and self._latest.viewed is not None:
             return "That is the past: escape goes back to now."
-        if action == "change_interval" and self._next_interval_s(parameters == (1,)) is None:
+        if (
+            action == "change_interval"
+            and next_interval_s(self._refresh_s, slower=parameters == (1,)) is None
+        ):
             return f"The server is polled every {self._refresh_s:g} s, which is as far as it goes."
         return super().why_not(action, parameters)
 
     def action_act(self, how: How) -> None:
         """Asks whether to cancel the selected session's statement, or to end the session."""
-        tab, graph = self._tab, self._present_graph()
+        tab, graph = self._tab, self._latest.graph
         parties = tab.marked or [one for one in (tab.selected,) if one is not None]
         if self._actions is not None and parties and graph is not None:
             tab.table.choose()
@@ -404,7 +383,7 @@ class Dashboard(PersonalApp):
 
     def action_follow_advice(self) -> None:
         """Asks whether to do what the advice about the selected session says."""
-        party, graph = self._tab.selected, self._present_graph()
+        party, graph = self._tab.selected, self._latest.graph
         if self._actions is not None and party is not None and graph is not None:
             self._tab.table.choose()
             self._actions.follow_advice(graph, party)
@@ -417,10 +396,3 @@ class Dashboard(PersonalApp):
         """Opens the list of what was done here."""
         if self._actions is not None:
             self._actions.show_done()
-
-    def _present_graph(self) -> LockGraph | None:
-        """The lock graph of the newest poll; None, and told, while the past is looked at."""
-        if self._latest.viewed is not None:
-            tell(self, "That is the past: escape goes back to now.", failed=True)
-            return None
-        return self._latest.graph

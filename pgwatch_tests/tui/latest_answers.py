@@ -9,6 +9,8 @@ from pgwatch_tests.locks.contention.contention import Contention, ContentionMete
 from pgwatch_tests.locks.contention.last_troubles import LastTroubles, Trouble
 from pgwatch_tests.locks.graph.lock_graph import LockGraph, graph_of
 from pgwatch_tests.locks.model import LockSnapshot
+from pgwatch_tests.text import durations
+from pgwatch_tests.text.times import clock
 from pgwatch_tests.tui.blocked_trend import BlockedTrend
 from pgwatch_tests.tui.leak_trend import LeakTrend
 from pgwatch_tests.tui.widgets.header_figures import Trend
@@ -75,6 +77,25 @@ class LatestAnswers:
     def view(self, snapshot: LockSnapshot | None) -> None:
         """Shows a moment of the past from now on; None: the newest."""
         self.viewed = snapshot
+
+    def go(self, seconds: float) -> str:
+        """Shows the moment that many seconds earlier (below 0) or later; returns why not, or nothing."""
+        shown, newest = self.snapshot, self._newest
+        if self.past is None or shown is None or newest is None:
+            return "Nothing of the past is known yet."
+        found = self.past.moved(shown.sampled_at, seconds)
+        if found is None and seconds < 0:
+            return "That is the first moment that this dashboard has kept."
+        self.view(None if found is None or found.sampled_at >= newest.sampled_at else found)
+        return ""
+
+    @property
+    def viewed_in_words(self) -> str:
+        """Which moment of the past is looked at; empty for the present."""
+        if self.viewed is None or self._newest is None:
+            return ""
+        ago = durations.in_words((self._newest.sampled_at - self.viewed.sampled_at).total_seconds())
+        return f"Locks and sessions of {clock(self.viewed.sampled_at)}, {ago} ago. [ ] go on, escape is now."
 
     def keep(self) -> None:
         """Keeps the newest snapshot for going back in time."""

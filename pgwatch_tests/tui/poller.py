@@ -29,6 +29,16 @@ class PollFailed:
     retry_in_s: float
 
 
+_INTERVALS_S = (0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
+
+
+def next_interval_s(interval_s: float, *, slower: bool) -> float | None:
+    """The next longer interval between polls, or the next shorter one, in seconds; None if there is none."""
+    if slower:
+        return next((one for one in _INTERVALS_S if one > interval_s), None)
+    return next((one for one in reversed(_INTERVALS_S) if one < interval_s), None)
+
+
 class Poller(Generic[T]):
     """Calls `read` until it is cancelled, and `tell` after each call.
 

@@ -204,7 +204,7 @@ async def test_a_prepared_transaction_is_rolled_back_by_k_only() -> None:
         await pilot.press("C")
         await settled(pilot)
         assert len(app.screen_stack) == 1
-        await until_drawn(pilot, "K rolls it back")
+        assert any("K rolls it back" in one.message for one in app._notifications)
         await pilot.press("K")
         await until_drawn(pilot, "Roll back the prepared transaction it's 100%?")
         await until_drawn(pilot, "blocks       1 session")
