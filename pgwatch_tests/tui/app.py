@@ -175,9 +175,11 @@ class Dashboard(PersonalApp):
         if self._latest.viewed is not None:
             self._show_viewed()
         elif is_news:
-            line.status = replace(
-                line.status, trouble="", snapshot=outcome.value, trend=self._latest.blocked_trend
+            trend, facts = (
+                self._latest.blocked_trend,
+                replace(line.status.facts, troubles=self._latest.troubles),
             )
+            line.status = replace(line.status, trouble="", snapshot=outcome.value, trend=trend, facts=facts)
             self._show_tab()
             self._show_tip()
         else:
@@ -379,14 +381,14 @@ class Dashboard(PersonalApp):
         parties = tab.marked or [one for one in (tab.selected,) if one is not None]
         if self._actions is not None and parties and graph is not None:
             tab.table.choose()
-            self._actions.ask(graph, parties, how, tab.clear_marks)
+            self._actions.ask(graph, parties, how, tab.let_go)
 
     def action_follow_advice(self) -> None:
         """Asks whether to do what the advice about the selected session says."""
         party, graph = self._tab.selected, self._latest.graph
         if self._actions is not None and party is not None and graph is not None:
             self._tab.table.choose()
-            self._actions.follow_advice(graph, party)
+            self._actions.follow_advice(graph, party, self._tab.table.let_go)
 
     def action_mark(self) -> None:
         """Marks the selected row, or takes its mark away."""

@@ -89,8 +89,11 @@ class SessionActions:
         screen = ConfirmScreen(graph, asked, other)
         self._app.push_screen(screen, partial(self._answered, answered))
 
-    def follow_advice(self, graph: LockGraph, party: Party) -> None:
-        """Asks whether to do what the advice about `party`, or its root blocker, says; or tells why not."""
+    def follow_advice(self, graph: LockGraph, party: Party, answered: Callable[[], None]) -> None:
+        """Asks whether to do what the advice about `party`, or its root blocker, says; or tells why not.
+
+        Once confirmed, `answered` is called.
+        """
         if not self._can_ask():
             return
         root = graph.root_of(party) or party
@@ -104,7 +107,7 @@ class SessionActions:
         except RefusedError as error:
             tell(self._app, str(error), failed=True)
             return
-        self._app.push_screen(ConfirmScreen(graph, (action,)), partial(self._answered, lambda: None))
+        self._app.push_screen(ConfirmScreen(graph, (action,)), partial(self._answered, answered))
 
     def show_done(self) -> None:
         """Opens the list of what was done."""

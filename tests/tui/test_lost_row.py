@@ -10,8 +10,30 @@ from pgwatch_tests.tui.widgets.detail_pane import DetailPane
 from pgwatch_tests.tui.widgets.live_table import LiveTable
 from screenshots.pictures import settled
 from tests.locks.snapshots import edge, session, snapshot
-from tests.tui.driving import Feed, leak_report, until
+from tests.tui.driving import Feed, confirm, leak_report, until
 from tests.tui.test_session_actions import Doing
+
+
+async def test_after_its_end_was_confirmed_the_next_blocker_is_selected_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(live_table, "_LOST_S", 10_000.0)
+    roots = (session(1, state="idle in transaction"), session(3, state="idle in transaction"))
+    both = settle(None, snapshot((edge(2, 1), edge(4, 3)), roots))
+    source, doing = Feed(both, leak_report()), Doing()
+    app = source.dashboard(act=doing)
+    async with app.run_test(size=(100, 24)) as pilot:
+        await settled(pilot)
+        table = app.query_one("#lock-tree", LiveTable)
+        await pilot.press("A")
+        await confirm(pilot)
+        await until(pilot, lambda: len(doing.asked) == 1)
+        source.locks = settle(both, snapshot((edge(4, 3),), roots[1:], after_s=1))
+        await pilot.press("r")
+        await until(pilot, lambda: table.row_count == 2 and (table.current_key or "").startswith("pid 3 "))
+        await pilot.press("A")
+        await confirm(pilot)
+        await until(pilot, lambda: [one.party.pid for one in doing.asked] == [1, 3])
 
 
 @pytest.mark.parametrize("lost_s", [0.05, 10_000.0])

@@ -335,7 +335,7 @@ def chain() -> LockSnapshot:
 @pytest.mark.parametrize(
     ("rows", "who", "pid", "frees"),
     [
-        (1, "test_2 (gw2, pid 2)", 2, "1 session at once"),
+        (1, "test_2 (gw2, pid 2)", 2, "1 of 2 sessions at once"),
         (2, "test_3 (gw3, pid 3)", 3, "nobody at once"),
     ],
 )

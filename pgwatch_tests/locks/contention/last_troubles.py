@@ -11,6 +11,7 @@ from pgwatch_tests.locks.graph.lock_graph import LockGraph
 from pgwatch_tests.locks.model import Party
 
 _KEPT = 50
+_NAMED = 2
 _WORTH_TELLING_S = 1.0
 """The default of deadlock_timeout: tests that share a server wait for less all the time."""
 
@@ -21,7 +22,7 @@ class Trouble:
 
     began: datetime
     who: str
-    """Of the root blocker, or of a deadlock: `test_import (gw3, pid 15611)`. Foreign text as it is."""
+    """`test_import (gw3, pid 15611)`: the root blocker, or the first two of a deadlock. Foreign."""
     target: str
     """What the longest waiter waited for. Foreign text as it is."""
     blocked: int
@@ -67,8 +68,9 @@ class LastTroubles:
 def _troubles(graph: LockGraph) -> Iterator[tuple[Party, Trouble]]:
     at = graph.snapshot.sampled_at
     cycles = graph.snapshot.deadlocks
-    tops = [(cycle[0], True) for cycle in cycles] + [(root, False) for root in graph.root_blockers]
-    for party, is_deadlock in tops:
+    tops = [(cycle[:_NAMED], True) for cycle in cycles] + [((root,), False) for root in graph.root_blockers]
+    for named, is_deadlock in tops:
+        party = named[0]
         behind = graph.blocked_by(party)
         longest = max(behind, key=lambda waiter: (graph.wait_s(waiter) or 0.0, waiter))
         wait_s = graph.wait_s(longest) or 0.0
@@ -77,7 +79,7 @@ def _troubles(graph: LockGraph) -> Iterator[tuple[Party, Trouble]]:
             party,
             Trouble(
                 at - timedelta(seconds=wait_s),
-                graph.who(party),
+                " and ".join(graph.who(one) for one in named),
                 edge.lock.target or edge.lock.type if edge else "",
                 len(behind),
                 wait_s,

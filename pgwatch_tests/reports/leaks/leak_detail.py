@@ -19,7 +19,10 @@ from pgwatch_tests.text.toned_text import Tone, Toned
 
 NOW = "Now"
 """The label of what keys do."""
-_NOT_ASKED = "not known: start with --tests FILE, or set PGWATCH_TRANSACTIONS to a directory of logs"
+_NOT_ASKED = (
+    "not known: pytest --pgwatch=warn tells it; or start this with --tests FILE, or set PGWATCH_TRANSACTIONS "
+    "to a directory of logs"
+)
 _MOST_TESTS = 12
 _MOST_COLUMNS = 12
 

@@ -7,6 +7,7 @@ from datetime import timedelta
 
 from pgwatch_tests.locks.actions.action import Action, Outcome, SessionAction, is_idle
 from pgwatch_tests.locks.graph.lock_graph import LockGraph
+from pgwatch_tests.locks.model import Party
 from pgwatch_tests.reports.locks.lock_tree import lock_facts, name_of
 from pgwatch_tests.text import durations
 from pgwatch_tests.text.numbers import plural
@@ -54,7 +55,7 @@ def facts(graph: LockGraph, action: Action) -> list[tuple[str, str]]:
     pairs = _session_facts(graph, action) if isinstance(action, SessionAction) else _prepared(graph, action)
     pairs += [("wait", fact) for fact in lock_facts(graph, action.party)[:1]]
     pairs.append(("blocks", _blocks(graph, action)))
-    pairs.append(("frees", _frees(graph, action) if graph.blocks(action.party) else ""))
+    pairs.append(("frees", freed_at_once(graph, action.party) if graph.blocks(action.party) else ""))
     return [(name, words) for name, words in pairs if words]
 
 
@@ -97,7 +98,7 @@ def instead(graph: LockGraph, waiter: Action, key: str) -> str:
     """`test_b (gw1, pid 3) waits for it. Ending that one frees nobody: press b.`"""
     who = waiter.who if isinstance(waiter, SessionAction) else str(waiter.party)
     ends = "Cancelling" if isinstance(waiter, SessionAction) and waiter.how == "cancel" else "Ending"
-    frees = _frees(graph, waiter)
+    frees = freed_at_once(graph, waiter.party)
     return f"{plain(who)}, which was asked about, waits for it. {ends} that one frees {frees}: {key}."
 
 
@@ -110,9 +111,13 @@ def in_short(graph: LockGraph, action: Action) -> str:
     return f"pid {action.pid:<8} {name_of(session)}, {state}, blocks {_blocks(graph, action)}"
 
 
-def _frees(graph: LockGraph, action: Action) -> str:
-    freed = len(graph.wait_for_alone(action.party))
-    return f"{plural(freed, 'session')} at once" if freed else "nobody at once"
+def freed_at_once(graph: LockGraph, party: Party) -> str:
+    """`1 of 4 sessions at once`: those that `party` blocks, and how many of them wait for it alone."""
+    freed, blocked = len(graph.wait_for_alone(party)), len(graph.blocked_by(party))
+    if not freed:
+        return "nobody at once"
+    of_all = f"{freed:,} of " if freed < blocked else ""
+    return f"{of_all}{plural(blocked, 'session')} at once"
 
 
 def outcome_line(outcome: Outcome) -> str:

@@ -42,7 +42,8 @@ def _line(trouble: Trouble) -> Line:
     moment = trouble.began.astimezone().strftime("%H:%M:%S")
     what = f"  {plain(trouble.target)}" if trouble.target else ""
     if trouble.is_deadlock:
-        words = f"deadlock of {plain(trouble.who)} and {plural(trouble.blocked, 'other')}, for "
+        rest = trouble.blocked - 1
+        words = f"deadlock of {plain(trouble.who)}{f' and {rest:,} more' if rest > 0 else ''}, for "
     else:
         words = f"{plain(trouble.who)} blocked {plural(trouble.blocked, 'session')} for "
     return (

@@ -6,11 +6,11 @@ from pgwatch_tests.locks.diagnosis.evidence import Diagnosis, advice_afterwards,
 from pgwatch_tests.locks.diagnosis.unblocking import Unblocking, unblocking
 from pgwatch_tests.locks.graph.lock_graph import LockGraph
 from pgwatch_tests.locks.model import Party, Session
+from pgwatch_tests.reports.locks.action_text import freed_at_once
 from pgwatch_tests.reports.locks.folded_tree import Queue
 from pgwatch_tests.reports.locks.lock_tree import lock_facts
 from pgwatch_tests.reports.locks.test_labels import CUT, label_of
 from pgwatch_tests.reports.render.detail_text import Detail, Labelled, Line, labelled
-from pgwatch_tests.text.numbers import plural
 from pgwatch_tests.text.plain_text import plain
 from pgwatch_tests.text.toned_sql import toned_sql, toned_sql_line
 from pgwatch_tests.text.toned_text import Tone, Toned
@@ -104,7 +104,7 @@ def advice_texts(
 
 
 def _keys(graph: LockGraph, party: Party | None, free: Unblocking, *, acts: bool, said: bool) -> list[Toned]:
-    frees = f" and frees {plural(free.frees, 'session')} at once" if free.frees else ""
+    frees = f" and frees {freed_at_once(graph, free.party)}" if free.frees else ""
     whom = "it" if party == free.party else str(free.party)
     does = {
         "cancel": f"cancels the statement of {whom}" if whom != "it" else "cancels its statement",

@@ -143,6 +143,11 @@ class DashboardTab(Vertical):
         """Takes all marks away."""
         self.table.clear_marks()
 
+    def let_go(self) -> None:
+        """Takes no row for marked or chosen any more: what to do with these was confirmed."""
+        self.clear_marks()
+        self.table.let_go()
+
     # Keys, and the session or row that they act on.
 
     def offers(self, action: str) -> bool:

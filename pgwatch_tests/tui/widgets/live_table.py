@@ -204,6 +204,11 @@ class LiveTable(DataTable[Text]):
         """Takes the selected row for chosen, as if the cursor had been moved there."""
         self._is_chosen = True
 
+    def let_go(self) -> None:
+        """Takes the selected row for not chosen: what removes it was confirmed, so the first row is next."""
+        self._is_chosen = False
+        self._take_first()
+
     def _change_a_few(self, rows: tuple[LiveRow, ...]) -> bool:
         """Changes the cells of the rows that differ, if these are few and their keys have stayed."""
         before = self._rows_shown

@@ -46,6 +46,7 @@ def test_a_deadlock_is_told_however_short() -> None:
     poll(troubles, after_s=1)
     [told] = troubles.over
     assert (told.is_deadlock, told.blocked) == (True, 1)
+    assert told.who == "test_1 (gw1, pid 1) and test_2 (gw2, pid 2)"
 
 
 def test_the_last_one_is_first_and_only_so_many_are_kept() -> None:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 
 from pgwatch_tests.leaks.model import LeakReport, Skipped, TableLeak
+from pgwatch_tests.locks.contention.last_troubles import Trouble
 from pgwatch_tests.locks.graph.lock_graph import LockGraph
 from pgwatch_tests.locks.graph.settled_waits import settle
 from pgwatch_tests.locks.model import Capacity, LockSnapshot, PreparedTransaction, Session
@@ -146,6 +147,20 @@ def test_idle_sessions_point_outside_of_the_database() -> None:
         "the cause is outside of the database"
     )
     assert "idle" not in verdict(quiet_suite(("idle", None, None), still_s=2.0))
+
+
+def test_a_deadlock_that_comes_again_is_told_between_two_polls() -> None:
+    def deadlock(ago_s: float) -> Trouble:
+        who = "test_a (gw0, pid 1) and test_b (gw1, pid 2)"
+        return Trouble(MOMENT - timedelta(seconds=ago_s), who, "row of t (id=1)", 1, 0.4, is_deadlock=True)
+
+    late = replace(NO_LEAKS, troubles=(deadlock(-5), deadlock(3), deadlock(7), deadlock(70)))
+    assert verdict(snapshot(), late) == (
+        "2 deadlocks seen in the last minute: test_a (gw0, pid 1) and test_b (gw1, pid 2) "
+        "· nothing is blocked · no rows leaked"
+    )
+    assert "good" not in tones(snapshot(), late)
+    assert "deadlock" not in verdict(snapshot(), replace(NO_LEAKS, troubles=(deadlock(70),)))
 
 
 def test_a_suite_without_names_is_that_of_the_database() -> None:
