@@ -51,6 +51,13 @@ def test_no_server(dsn: str, words: str) -> None:
     assert "hunter2" not in str(caught.value)
 
 
+def test_without_a_connection_string_it_says_how_to_give_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PGHOST", "/nowhere")
+    words = r"^cannot connect \(libpq's environment; --dsn or DATABASE_URL names a server\): "
+    with pytest.raises(CannotConnectError, match=words):
+        connect(Dsn("", "libpq's environment"), LIMITS, connect_timeout_s=5)
+
+
 def test_what_may_be_half_a_password_is_not_shown_as_a_host() -> None:
     with pytest.raises(CannotConnectError) as caught:
         connect(Dsn("postgresql://bob:half@hunter2.invalid", "--dsn"), LIMITS, connect_timeout_s=5)

@@ -132,7 +132,7 @@ def connect(
 
 def no_answer(dsn: Dsn, patience_s: float) -> NoAnswerError:
     """Returns the error of a connection that couldn't be opened within `patience_s`."""
-    return NoAnswerError(f"cannot connect ({dsn.source}): no answer from the server in {patience_s:g} s")
+    return NoAnswerError(f"cannot connect ({_origin(dsn)}): no answer from the server in {patience_s:g} s")
 
 
 @contextmanager
@@ -144,10 +144,15 @@ def _cannot_connect(dsn: Dsn, timeout_s: float) -> Iterator[None]:
     except psycopg.Error as error:
         # Looked at as it came: a short password is redacted in the middle of words too.
         what_to_do = _advice(str(error))
-        reason = f"cannot connect ({dsn.source}): {_reason(redact(str(error), dsn), dsn)}"
+        reason = f"cannot connect ({_origin(dsn)}): {_reason(redact(str(error), dsn), dsn)}"
         if what_to_do:
             raise NoSlotError(f"{reason}: {what_to_do}") from None
         raise CannotConnectError(reason) from None
+
+
+def _origin(dsn: Dsn) -> str:
+    # Whoever starts without any setting reads here where to set it.
+    return dsn.source if dsn.value else f"{dsn.source}; --dsn or DATABASE_URL names a server"
 
 
 def _advice(message: str) -> str:

@@ -15,6 +15,7 @@ from pgwatch_tests.text.plain_text import plain
 from pgwatch_tests.text.toned_text import Toned
 
 _SHOWN = 12
+_OF_DEADLOCKS = "The Contention tab shows the statements of a deadlock and how to avoid it."
 
 
 def calm_line(snapshot: LockSnapshot) -> Toned:
@@ -35,7 +36,9 @@ def trouble_lines(troubles: Sequence[Trouble]) -> list[Line]:
         return []
     zone = troubles[0].began.astimezone().strftime("%Z")
     head: list[Line] = [(), (Toned(f"Last troubles, {zone}", "quiet"),)]
-    return head + [_line(one) for one in troubles[:_SHOWN]]
+    shown = troubles[:_SHOWN]
+    where: list[Line] = [(Toned(_OF_DEADLOCKS, "notice"),)] if any(one.is_deadlock for one in shown) else []
+    return head + where + [_line(one) for one in shown]
 
 
 def _line(trouble: Trouble) -> Line:

@@ -299,6 +299,20 @@ async def test_while_nothing_is_blocked_the_last_troubles_are_told() -> None:
         assert "test_50 (gw50, pid 50) blocked 2 sessions for 2.0 s" in drawn
 
 
+async def test_a_deadlock_that_is_over_names_both_tests_and_where_its_advice_is() -> None:
+    cycle = edge(2, 1, wait_s=0.3), edge(1, 2, wait_s=0.3)
+    first = settle(None, snapshot(cycle))
+    shown = settle(first, snapshot(cycle, after_s=0.25))
+    source, app = dashboard(shown)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await settled(pilot)
+        await refresh(source, pilot, settle(shown, snapshot(after_s=2)))
+        drawn = screen_text(app)
+        assert "deadlock of test_1 (gw1, pid 1) and test_2 (gw2, pid 2), for 0.3 s" in drawn
+        assert "The Contention tab shows the statements of a deadlock and how to avoid it." in drawn
+        assert "1 deadlock seen in the last minute" in drawn
+
+
 def long_queue(waiters: int) -> LockSnapshot:
     """Session 1 holds a row, 2 is next, all others queue for its turn, each also behind the one before it."""
     tag = LockTag("tuple", 5, 16400, 0, 1)
