@@ -34,6 +34,8 @@ BESIDES = {
     ("leaks", "index"): ["--list"],
     ("schedule", "now"): ["nightly"],
     ("replay",): ["none.pgwatch"],
+    # It would serve until it is ended.
+    ("serve",): ["--replay", "none.pgwatch"],
     ("record",): ["--for", "10ms", "-o", "a.pgwatch", "--replace"],
     ("run",): ["--no-record"],
     ("junit",): ["a.xml"],
