@@ -50,6 +50,11 @@ def shortened_middle(text: str, width: int) -> str:
     return text[: max(0, width - 1 - tail)] + "…"[:width] + text[len(text) - tail :]
 
 
+def shortened_test(text: str, width: int) -> str:
+    """A test's own name cut in its middle, as either end tells it from others; its path at the beginning."""
+    return (shortened_left if "/" in text or "." in text else shortened_middle)(text, width)
+
+
 def shortened_left(text: str, width: int) -> str:
     """`text` in at most `width` characters, cut at its beginning: a test's own name is at the end."""
     if len(text) <= width:

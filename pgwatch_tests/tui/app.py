@@ -139,7 +139,8 @@ class Dashboard(PersonalApp):
 
     def _show_tip(self) -> None:
         if self._tip is not None:
-            self._tip.tell(self._latest.graph, self._latest.leaks)
+            in_locks = self._tab is self._base.query_one(LocksTab)
+            self._tip.tell(self._latest.graph, self._latest.leaks, in_locks=in_locks)
 
     def _begin_the_rest(self) -> None:
         """Begins what the first picture of the locks doesn't need, and would wait for."""
@@ -288,8 +289,9 @@ class Dashboard(PersonalApp):
         line.status = replace(line.status, paused=self._locks_poller.paused, resume_key=key)
 
     def tab_opened(self) -> None:
-        """Names another key to resume by: the open tab may have another use for the usual one."""
+        """Names other keys in the tip, and to resume by: the open tab may use the usual ones otherwise."""
         self._show_paused()
+        self._show_tip()
 
     def action_refresh(self) -> None:
         """Polls and counts leaks now."""

@@ -115,3 +115,6 @@ async def test_the_list_can_be_read(theme: str) -> None:
         pieces = [one for one in drawn(app.export_screenshot()) if inside.contains(one.column, one.line)]
         assert len(pieces) > 5
         assert [one for one in pieces if one.contrast < 4.5] == []
+        # A command's name stands out from its sentence.
+        sentence = app.screen.get_component_rich_style("command-palette--help-text")
+        assert not sentence.bold

@@ -10,11 +10,15 @@ from pgwatch_tests.text.numbers import plural
 _NAME = 40
 
 
-def tip(graph: LockGraph, leaks: LeakReport | None) -> str:
-    """`test_a holds row of users (id=1), which 2 sessions wait for: enter shows why, K ends it.`"""
+def tip(graph: LockGraph, leaks: LeakReport | None, *, in_locks: bool = True) -> str:
+    """`test_a holds row of users (id=1), which 2 sessions wait for: enter shows why, K ends it.`
+
+    Unless the Locks tab is open (`in_locks`), its key comes first.
+    """
+    first = "" if in_locks else "1 and then "
     if graph.snapshot.deadlocks:
         names = " and ".join(short_name(graph, party, _NAME) for party in graph.snapshot.deadlocks[0][:2])
-        return f"{names} deadlock each other until the server ends one: D goes there, enter shows why."
+        return f"{names} deadlock each other until the server ends one: {first}D goes there, enter shows why."
     if graph.root_blockers:
         root = graph.root_blockers[0]
         waiting = plural(graph.blocks(root), "session")
@@ -25,7 +29,7 @@ def tip(graph: LockGraph, leaks: LeakReport | None) -> str:
         )
         held = waited_for(graph, root) or "a lock"
         name = short_name(graph, root, _NAME)
-        return f"{name} holds {held}, which {waiting} {verb} for: enter shows why, {helps}."
+        return f"{name} holds {held}, which {waiting} {verb} for: {first}enter shows why, {helps}."
     if leaks is not None and leaks.total:
         rows = plural(leaks.total, "row")
         return f"{rows} leaked so far: 3 shows which tests left them, 5 and then p what a sweep would remove."

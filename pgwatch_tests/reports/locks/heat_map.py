@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from pgwatch_tests.identity import test_names
 from pgwatch_tests.locks.contention.contention import Pair
 from pgwatch_tests.locks.contention.ranking import BlockedTime
-from pgwatch_tests.text.plain_text import plain
-from pgwatch_tests.text.toned_text import Tone, Toned, cut_end
+from pgwatch_tests.text.numbers import plural
+from pgwatch_tests.text.plain_text import plain, shortened_test
+from pgwatch_tests.text.toned_text import Tone, Toned
 
 Line = tuple[Toned, ...]
 Place = tuple[int, int]
@@ -86,13 +87,13 @@ def heat_lines(shown: HeatMap, width: int, selected: Place | None = None) -> lis
     ]
     for row in numbers:
         is_lit = selected is not None and selected[0] == row
-        name = cut_end(_short(shown.tests[row]), name_width).ljust(name_width)
+        name = shortened_test(_short(shown.tests[row]), name_width).ljust(name_width)
         head = Toned(f"{row + 1:>{_CELL - 1}} ", "quiet"), Toned(name, "lit" if is_lit else "")
         lines.append((*head, *(_cell(shown, (row, column), selected) for column in numbers)))
     legend = [Toned("less than ", "quiet")]
     for _, sign, tone, words in _SHADES:
         legend += [Toned(f"{sign} ", tone), Toned(f"{words.removeprefix('under ')}  ", "quiet")]
-    more = f"and {shown.hidden:,} more tests" if shown.hidden else ""
+    more = f"and {plural(shown.hidden, 'more test')}" if shown.hidden else ""
     return [*lines, tuple(legend), (Toned(more, "quiet"),)]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pgwatch_tests.identity import test_names
 from pgwatch_tests.locks.contention.contention import Contention, Pair
 from pgwatch_tests.locks.contention.ranking import BlockedTime
 from pgwatch_tests.locks.contention.wait_record import RecordedWait, Side
@@ -21,8 +22,15 @@ def pair_detail(seen: Contention, pair: Pair) -> Detail | None:
     blocked = dict(seen.pairs.rows).get(pair)
     if blocked is None:
         return None
-    blocker, waiter = pair_names(pair)
-    title = Toned(blocker, "root"), Toned(f" blocks {waiter}", ""), Toned(f"  {_figures(blocked)}", "quiet")
+    blocker, waiter = (test_names.split(one) for one in pair_names(pair))
+    # The tests' own names come first: where there is one line only, their files are left out.
+    files = " · ".join(dict.fromkeys(filter(None, (blocker.place, waiter.place))))
+    title = (
+        Toned(blocker.name, "root"),
+        Toned(f" blocks {waiter.name}"),
+        Toned(f"  {_figures(blocked)}", "quiet"),
+        Toned(f"  {files}" if files else "", "quiet"),
+    )
     wait = seen.pair_waits.get(pair)
     return Detail(title, () if wait is None else tuple(_texts(wait)))
 

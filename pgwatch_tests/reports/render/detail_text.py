@@ -55,7 +55,7 @@ def detail_lines(detail: Detail, width: int, height: int | None = None) -> list[
         first = next(lines for one, lines in blocks if one.vital)
         return [_with_hint(first[0], width)]
     room = height - vital
-    lines = titled[:1] if room else []
+    lines = [titled[0] if len(titled) == 1 else _cut(titled[0], width)] if room else []
     room -= len(lines)
     for one, block in blocks[: last_vital + 1]:
         if one.vital:
@@ -66,6 +66,15 @@ def detail_lines(detail: Detail, width: int, height: int | None = None) -> list[
     return [*lines, *(line for _, block in blocks[last_vital + 1 :] for line in block)]
 
 
+def hung(text: str, width: int, indent: int) -> list[Line]:
+    """`text` in lines of at most `width` characters, all but the first indented; whole if that is narrow."""
+    if width <= 2 * indent or len(text) <= width:
+        return [(Toned(text),)]
+    further = _wrap((Toned(text[indent:]),), width - indent)
+    first = next(further)
+    return [(Toned(text[:indent]), *first), *((Toned(" " * indent), *line) for line in further)]
+
+
 def joined(lines: Sequence[Line]) -> tuple[Toned, ...]:
     """Lines as one text with line breaks."""
     parts: list[Toned] = []
@@ -73,6 +82,12 @@ def joined(lines: Sequence[Line]) -> tuple[Toned, ...]:
         parts += [Toned("\n")] if number else []
         parts += line
     return tuple(parts)
+
+
+def _cut(line: Line, width: int) -> Line:
+    """A line that isn't the last one of its text."""
+    text = "".join(part.text for part in line)
+    return (*_slice(line, 0, len(text[: width - 1].rstrip())), Toned("…", "quiet"))
 
 
 def _with_hint(line: Line, width: int) -> Line:

@@ -26,6 +26,8 @@ from pgwatch_tests.text.plain_text import plain
 from pgwatch_tests.text.toned_text import Cell, Toned
 from pgwatch_tests.tui.screens.question import Question, QuestionScreen
 
+_NAMES = 13
+"""Characters before what a fact says."""
 _MOST_TABLES = 12
 _MOST_CHANGES = 3
 _UNMARKED = re.compile(r"of these ([0-9,]+ without a marker)")
@@ -77,8 +79,9 @@ class ConfirmScreen(QuestionScreen[tuple[Action, ...] | None]):
                 lines.append(instead(graph, self._other, "press b"))
             return Question(
                 question(action),
-                tuple(f"{name:<12} {words}" for name, words in facts(graph, action)),
+                tuple(f"{name:<{_NAMES - 1}} {words}" for name, words in facts(graph, action)),
                 "\n".join(lines),
+                hanging=_NAMES,
             )
         return Question(question_of_all(actions), tuple(in_short(graph, one) for one in actions))
 

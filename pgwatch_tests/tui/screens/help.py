@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from pgwatch_tests.reports.render.detail_text import hung
+from pgwatch_tests.text.toned_text import text_of
 from pgwatch_tests.tui.commands import Command
 from pgwatch_tests.tui.screens.text import TextScreen
 
@@ -32,7 +34,7 @@ def help_lines(rows: Sequence[str], reading: Sequence[str], width: int) -> list[
     """The rows, in two columns if `width` has room for them, and the paragraphs below them."""
     column = max(map(len, rows), default=0) + _LEAST_GAP
     if width < max(_WIDE, 2 * column - _LEAST_GAP):
-        shown = list(rows)
+        shown = [text_of(line) for row in rows for line in hung(row, width, _KEY_WIDTH + 1)]
     else:
         half = (len(rows) + 1) // 2
         beside = [*rows[half:], ""]

@@ -13,8 +13,8 @@ from textual.containers import VerticalScroll
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
-from pgwatch_tests.reports.render.detail_text import joined
-from pgwatch_tests.text.toned_text import Cell, Toned
+from pgwatch_tests.reports.render.detail_text import Line, hung, joined
+from pgwatch_tests.text.toned_text import Cell
 from pgwatch_tests.tui.widgets.still_text import StillText
 
 T = TypeVar("T")
@@ -26,11 +26,15 @@ _QUIET_TICKS = round(QUIET_S / _TICK_S)
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """A question with the facts and the advice for its answer, as lines of plain text; facts may be toned."""
+    """A question with the facts and the advice for its answer, as lines of plain text; facts may be toned.
+
+    `hanging` is how many characters a fact's further lines are indented, where it is wrapped.
+    """
 
     words: str
     facts: tuple[Cell, ...]
     advice: str = ""
+    hanging: int = 0
 
 
 class QuestionScreen(ModalScreen[T]):
@@ -116,11 +120,23 @@ class QuestionScreen(ModalScreen[T]):
     def _show(self) -> None:
         question = self._question
         self.query_one("#question", Static).update(question.words)
-        lines = [(Toned(fact),) if isinstance(fact, str) else fact for fact in question.facts]
-        self.query_one("#facts", StillText).say(joined(lines))
+        self._show_facts()
         self.query_one("#advice", Static).update(question.advice)
         self.query_one("#advice", Static).display = bool(question.advice)
         self._show_keys()
+
+    def on_resize(self) -> None:
+        self._show_facts()
+
+    def _show_facts(self) -> None:
+        question, text = self._question, self.query_one("#facts", StillText)
+        lines: list[Line] = []
+        for fact in question.facts:
+            if isinstance(fact, str):
+                lines += hung(fact, text.content_size.width, question.hanging)
+            else:
+                lines.append(fact)
+        text.say(joined(lines))
 
     def _show_keys(self) -> None:
         keys = "y yes · n no" if self._was_quiet_at(_now_s()) else "n no"

@@ -23,9 +23,9 @@ from pgwatch_tests.reports.locks.pair_detail import pair_detail
 from pgwatch_tests.reports.render.sparkline import sparkline
 from pgwatch_tests.text import durations
 from pgwatch_tests.text.numbers import plural
-from pgwatch_tests.text.plain_text import shortened_left, shortened_middle
+from pgwatch_tests.text.plain_text import plain, shortened_middle, shortened_test
 from pgwatch_tests.text.times import clock
-from pgwatch_tests.text.toned_text import Cell, beside
+from pgwatch_tests.text.toned_text import Cell, Toned, beside
 from pgwatch_tests.tui.tabs.tab import DashboardTab, TabData
 from pgwatch_tests.tui.widgets.column_widths import Column
 from pgwatch_tests.tui.widgets.detail_pane import DetailPane
@@ -44,16 +44,21 @@ _FIGURES = (
 _COLUMNS: dict[ContentionGrouping, tuple[Column, ...]] = {
     "test": (
         *_FIGURES,
-        Column("Blocking test", least=12, enough=19, cut=shortened_left),
-        Column("Waiting test", least=12, enough=19, cut=shortened_left),
+        Column("Blocking test", least=12, enough=19, cut=shortened_test),
+        Column("Waiting test", least=12, enough=19, cut=shortened_test),
     ),
     "object": (*_FIGURES, Column("Object", least=12, cut=shortened_middle), Column("Lock mode", least=8)),
     "cause": (*_FIGURES, Column("Cause", least=10)),
 }
 
 
-def _name_first(test: str) -> Cell:
-    return beside(*test_names.split(test))
+def _named(test: str, database: str) -> Cell:
+    """Its name, then the database if that isn't the tested one, then the file: the first to be cut."""
+    name, place = test_names.split(plain(test))
+    if not database:
+        return beside(name, place)
+    parts = Toned(name), Toned(f" in {plain(database)}", "quiet")
+    return (*parts, Toned("  "), Toned(place, "quiet")) if place else parts
 
 
 _ABOVE = 4
@@ -145,7 +150,17 @@ class ContentionTab(DashboardTab):
             case "test":
                 rows = [("\0".join(pair_names(pair)), pair, cells) for pair, cells in pair_rows(seen)]
                 self._pairs = {key: pair for key, pair, _ in rows}
-                return [LiveRow(key, (*cells[:-2], *map(_name_first, cells[-2:]))) for key, _, cells in rows]
+                return [
+                    LiveRow(
+                        key,
+                        (
+                            *cells[:-2],
+                            _named(pair.blocker, pair.blocker_database),
+                            _named(pair.waiter, pair.waiter_database),
+                        ),
+                    )
+                    for key, pair, cells in rows
+                ]
             case "object":
                 return [
                     LiveRow(f"{one.object}\0{one.mode}\0{one.database}", cells)

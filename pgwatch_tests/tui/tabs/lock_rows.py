@@ -12,13 +12,13 @@ from pgwatch_tests.reports.locks.folded_tree import FoldedRow, Queue
 from pgwatch_tests.reports.locks.lock_tree import TreeRow
 from pgwatch_tests.reports.locks.test_labels import TestLabel, label_of, places_shown
 from pgwatch_tests.text import durations
-from pgwatch_tests.text.plain_text import one_line, plain, shortened_middle
+from pgwatch_tests.text.plain_text import one_line, plain, shortened_middle, shortened_test
 from pgwatch_tests.text.toned_text import Cell, Tone, Toned
 from pgwatch_tests.tui.widgets.column_widths import Column
 from pgwatch_tests.tui.widgets.live_table import LiveRow
 
 COLUMNS = (
-    Column("Test", least=20, enough=48, cut=shortened_middle),
+    Column("Test", least=20, enough=48, cut=shortened_test),
     Column("Worker", rank=1),
     Column("pid", right=True),
     Column("Does, or waits for", least=14, enough=30, cut=shortened_middle),

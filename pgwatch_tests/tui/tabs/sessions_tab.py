@@ -15,7 +15,7 @@ from pgwatch_tests.reports.sessions.session_detail import session_detail
 from pgwatch_tests.reports.sessions.session_rows import ORDERS, Order, SessionRow, session_rows
 from pgwatch_tests.text import durations
 from pgwatch_tests.text.numbers import plural
-from pgwatch_tests.text.plain_text import shortened_left, shortened_middle
+from pgwatch_tests.text.plain_text import shortened_middle, shortened_test
 from pgwatch_tests.text.toned_text import Toned, beside
 from pgwatch_tests.tui.tabs.tab import DashboardTab, TabData
 from pgwatch_tests.tui.widgets.column_widths import Column
@@ -25,12 +25,12 @@ from pgwatch_tests.tui.widgets.still_text import StillText
 
 _DATABASE = Column("Database", least=6, enough=16, cut=shortened_middle)
 _COLUMNS = (
-    Column("Test", least=16, enough=28, cut=shortened_left),
+    Column("Test", least=16, enough=28, cut=shortened_test),
     Column("Worker", rank=3),
     Column("pid", right=True),
     Column("State"),
     Column("For", right=True),
-    Column("Waits for", least=9, enough=18, cut=shortened_middle),
+    Column("Waits for", least=18, enough=24, cut=shortened_middle),
     replace(_DATABASE, rank=1),
     Column("User", rank=4, enough=14, least=6),
     Column("Client", rank=5, enough=22, least=8),
@@ -179,7 +179,8 @@ class SessionsTab(DashboardTab):
 
 
 def _live_row(row: SessionRow) -> LiveRow:
-    waits = row.waits if row.wait_s is None else f"{row.waits}, {durations.short(row.wait_s)}"
+    # Its length gives way before what is waited for.
+    since = () if row.wait_s is None else (Toned(f", {durations.short(row.wait_s)}"),)
     return LiveRow(
         row.key,
         (
@@ -188,7 +189,7 @@ def _live_row(row: SessionRow) -> LiveRow:
             str(row.session.pid),
             _SHORT_STATES.get(row.state, row.state),
             durations.short(row.since_s) or "?",
-            waits,
+            (Toned(row.waits), *since),
             (Toned(row.database, "quiet"),),
             (Toned(row.user, "quiet"),),
             (Toned(row.client, "quiet"),),

@@ -13,8 +13,8 @@ class Column:
     """A column as wide as its content, as long as there is room.
 
     Where room is short, it shrinks to `least` characters; it wants `enough` of them before another column is
-    shown at all. A column of `rank` 0 is always shown; others, unless they are empty, in the order of
-    their rank.
+    shown at all. A column of `rank` 0 is always shown, and whole before others; these, unless they are
+    empty, in the order of their rank.
     """
 
     label: str
@@ -56,8 +56,9 @@ def widths(columns: Sequence[Column], contents: Sequence[int], room: int, gap: i
         shown.append(number)
     free = room - sum(least[one] + gap for one in shown)
     given = dict.fromkeys(range(len(columns)), 0) | {one: least[one] for one in shown}
-    for goal in (enough, whole):
-        free = _share(given, {one: goal[one] for one in shown}, free)
+    always = [one for one in shown if not columns[one].rank]
+    for goal, wider in ((enough, shown), (whole, always), (whole, shown)):
+        free = _share(given, {one: goal[one] for one in wider}, free)
     return tuple(given[one] for one in range(len(columns)))
 
 

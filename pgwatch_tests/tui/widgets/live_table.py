@@ -398,7 +398,13 @@ class LiveTable(DataTable[Text]):
 
 
 def _marked(cell: Cell) -> Cell:
-    return (_MARK, *((Toned(cell),) if isinstance(cell, str) else cell))
+    """The cell with a mark, for which a gap in it gives way: what is below each other stays so."""
+    parts = [Toned(cell)] if isinstance(cell, str) else list(cell)
+    for position, part in enumerate(parts):
+        if part.text.isspace() and len(part.text) > len(_MARK.text):
+            parts[position] = Toned(part.text[len(_MARK.text) :], part.tone)
+            break
+    return (_MARK, *parts)
 
 
 def _position(rows: Sequence[LiveRow], key: str) -> int | None:

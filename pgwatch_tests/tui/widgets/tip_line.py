@@ -17,8 +17,8 @@ class TipLine(StillText):
     def __init__(self) -> None:
         super().__init__(id="tip", ground="panel")
 
-    def tell(self, graph: LockGraph | None, leaks: LeakReport | None) -> None:
+    def tell(self, graph: LockGraph | None, leaks: LeakReport | None, *, in_locks: bool) -> None:
         """Shows the tip for what there is to see; none before the first poll."""
         if graph is not None:
-            self.say(f"{tip(graph, leaks)} h hides this line.")
+            self.say(f"{tip(graph, leaks, in_locks=in_locks)} h hides this line.")
             self.display = self.app.size.height >= _TALL

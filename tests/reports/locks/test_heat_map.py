@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -65,3 +66,9 @@ def test_it_fits_its_room_and_loses_no_time(
     whole = heat_map(pairs, 100)
     assert abs(sum(whole.blocked_s.values()) - sum(one.blocked_s for _, one in pairs)) < 1e-6
     assert whole.hidden == 0
+
+
+@pytest.mark.parametrize(("most", "more"), [(2, "and 1 more test"), (1, "and 2 more tests")])
+def test_tests_without_room_are_counted(most: int, more: str) -> None:
+    pairs = [(Pair("a", waiter), BlockedTime(1.0, 1, 1.0)) for waiter in ("b", "c")]
+    assert text_of(heat_lines(heat_map(pairs, most), 60, None)[-1]) == more

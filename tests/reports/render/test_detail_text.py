@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pgwatch_tests.reports.render.detail_text import Detail, Labelled, Line, detail_lines, labelled
+from pgwatch_tests.reports.render.detail_text import Detail, Labelled, Line, detail_lines, hung, labelled
 from pgwatch_tests.text.toned_text import Toned, text_of
 
 WORDS = st.text("ab  c", min_size=1, max_size=120)
@@ -65,3 +65,15 @@ def test_a_statement_for_copying_stays_on_one_line() -> None:
     text = Labelled("Now", ((Toned("End its session (SELECT pg_terminate_backend(15611)): now."),),))
     shown = [text_of(line) for line in detail_lines(Detail((), (text,)), 46)]
     assert any("(SELECT pg_terminate_backend(15611)):" in line for line in shown)
+
+
+def test_further_lines_of_a_fact_are_below_its_words() -> None:
+    lines = [text_of(line) for line in hung("query    UPDATE bookings SET seat = 4", 24, 9)]
+    assert lines == ["query    UPDATE bookings", "         SET seat = 4"]
+    assert [text_of(line) for line in hung("query    UPDATE", 24, 9)] == ["query    UPDATE"]
+
+
+def test_a_title_without_room_says_that_it_goes_on() -> None:
+    detail = Detail((Toned("test_a blocks test_b in shop"),), (labelled("Fix", "Commit.", vital=True),))
+    lines = [text_of(line) for line in detail_lines(detail, 20, 2)]
+    assert lines == ["test_a blocks test_…", "Fix   Commit."]

@@ -161,7 +161,7 @@ async def test_filter_and_export(tmp_path: Path) -> None:
 
 async def test_help_names_the_keys() -> None:
     app = Feed(snapshot(), leak_report()).dashboard()
-    async with app.run_test(size=(80, 24)) as pilot:
+    async with app.run_test(size=(80, 40)) as pilot:
         await pilot.press("4", "question_mark")
         await settled(pilot)
         drawn = screen_text(app)
@@ -235,3 +235,17 @@ async def test_the_selected_pair_is_spelled_out_below() -> None:
         await pilot.press("s")
         await settled(pilot)
         assert not app.query_one("#pair-detail").display
+
+
+async def test_of_a_test_in_another_database_the_name_is_cut_last() -> None:
+    blocker = replace(session(1, "pytest:gw0 tests/test_a.py::test_seats_are_kept"), database="test_app_gw0")
+    waiter = session(2, "pytest:gw1 tests/integration/test_b.py::test_seats_are_given_back")
+    app = Feed(settle(None, snapshot((edge(2, 1),), (blocker, waiter))), leak_report()).dashboard()
+    async with app.run_test(size=(80, 24)) as pilot:
+        await settled(pilot)
+        await pilot.press("4")
+        await settled(pilot)
+        drawn = screen_text(app)
+        assert "test_seats_are_kept i…w0  test_seats_are_given_back" in drawn
+        # The pane begins with both names, too.
+        assert "test_seats_are_kept in test_app_gw0 blocks test_seats_are_given_back  " in drawn

@@ -65,3 +65,8 @@ def test_more_columns_where_there_is_room() -> None:
     columns = (Column("Test", least=10, enough=20), Column("Database", rank=2), Column("User", rank=1))
     assert widths(columns, (30, 8, 5), 30, 2) == (21, 0, 5)
     assert widths(columns, (30, 8, 5), 80, 2) == (30, 8, 5)
+
+
+def test_what_is_always_shown_is_whole_before_others_are_wider_than_they_want() -> None:
+    columns = (Column("Waits for", least=10, enough=20), Column("Query", least=10, enough=20, rank=1))
+    assert widths(columns, (45, 90), 84, 2) == (45, 35)

@@ -6,7 +6,7 @@ import asyncio
 
 from textual.app import App, ComposeResult
 
-from pgwatch_tests.text.toned_text import cut_end
+from pgwatch_tests.text.toned_text import Toned, cut_end
 from pgwatch_tests.tui.widgets.column_widths import Column
 from pgwatch_tests.tui.widgets.live_table import LiveRow, LiveTable
 from pgwatch_tests.tui.widgets.themes import THEMES
@@ -37,3 +37,17 @@ def test_first_rows_have_whole_names() -> None:
             return table.size.width, table.get_row_at(0)[0].plain
 
     assert asyncio.run(first_picture()) == (0, NAME)
+
+
+async def test_a_mark_moves_no_file() -> None:
+    app = OneTable()
+    async with app.run_test(size=(100, 20)):
+        table = app.query_one(LiveTable)
+        table.display = True
+        test = (Toned("├ "), Toned("test_a"), Toned(" " * 6), Toned("test_booking.py", "quiet"))
+        table.show([LiveRow("a", (test,)), LiveRow("b", (NAME,))])
+        before = table.get_row_at(0)[0].plain
+        table.toggle_mark()
+        after = table.get_row_at(0)[0].plain
+        assert after == "✓ ├ test_a    test_booking.py"
+        assert after.index("test_booking") == before.index("test_booking")
