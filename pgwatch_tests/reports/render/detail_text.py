@@ -44,7 +44,7 @@ def detail_lines(detail: Detail, width: int, height: int | None = None) -> list[
     What comes before a vital text gives way, so that all vital ones are within the first `height` lines;
     where there isn't even room for those, only the first line of the first one, and the key for the rest.
     """
-    blocks = [(one, list(_wrapped(one, width))) for one in detail.texts]
+    blocks = [(one, list(wrapped(one, width))) for one in detail.texts]
     titled = list(_wrap(detail.title, width))
     everything = [*titled, *(line for _, lines in blocks for line in lines)]
     vital = sum(len(lines) for one, lines in blocks if one.vital)
@@ -96,12 +96,13 @@ def _with_hint(line: Line, width: int) -> Line:
     return (*_slice(line, 0, len(kept)), Toned("…"), Toned(_MORE, "notice"))
 
 
-def _wrapped(one: Labelled, width: int) -> Iterator[Line]:
-    label = one.label.ljust(_LABEL)
+def wrapped(one: Labelled, width: int, room: int = _LABEL) -> Iterator[Line]:
+    """The lines of a labelled text, below each other after the `room` characters of its label."""
+    label = one.label.ljust(room)
     for line in one.lines:
-        for part in _wrap(line, max(10, width - _LABEL)):
+        for part in _wrap(line, max(10, width - room)):
             yield (Toned(label, "quiet"), *part)
-            label = " " * _LABEL
+            label = " " * room
 
 
 def _wrap(line: Line, width: int) -> Iterator[Line]:

@@ -10,11 +10,11 @@ from pgwatch_tests.locks.graph.lock_graph import LockGraph
 from pgwatch_tests.locks.model import HeldLock, Party, Session
 from pgwatch_tests.reports.locks.lock_detail import advice_texts
 from pgwatch_tests.reports.locks.lock_tree import lock_facts
-from pgwatch_tests.reports.render.detail_text import labelled
+from pgwatch_tests.reports.render.detail_text import Labelled, labelled
 from pgwatch_tests.text import durations
 from pgwatch_tests.text.plain_text import plain
 from pgwatch_tests.text.toned_sql import toned_sql
-from pgwatch_tests.text.toned_text import Cell, Toned
+from pgwatch_tests.text.toned_text import Cell
 from pgwatch_tests.tui.screens.text import TextScreen
 from pgwatch_tests.tui.workers import start_worker
 
@@ -46,21 +46,18 @@ class DetailScreen(TextScreen):
         if self.is_mounted:
             self.show(self._all_lines(_held_lines(held)))
 
-    def _all_lines(self, held: list[str]) -> list[Cell]:
+    def _all_lines(self, held: list[str]) -> list[Cell | Labelled]:
         graph, party = self._graph, self._party
         return [*_advice(graph, party), *_lines(graph, party), *held, *_query(graph, party)]
 
 
-def _advice(graph: LockGraph, party: Party) -> list[Cell]:
+def _advice(graph: LockGraph, party: Party) -> list[Cell | Labelled]:
     root = graph.root_of(party) or (party if graph.blocks(party) else None)
     if root is None:
         return []
     diagnosis = diagnose(graph, root)
     texts = advice_texts(graph, party, root, diagnosis)
-    lines: list[Cell] = []
-    for one in (labelled("Why", plain(diagnosis.explanation)), *texts):
-        lines += [(Toned(f"{one.label:<13}", "quiet"), *line) for line in one.lines]
-    return [*lines, ""]
+    return [labelled("Why", plain(diagnosis.explanation)), *texts, ""]
 
 
 def _held_lines(held: tuple[HeldLock, ...] | None) -> list[str]:
@@ -74,18 +71,18 @@ def _held_lines(held: tuple[HeldLock, ...] | None) -> list[str]:
     return ["", *(shown or ["Holds no locks."]), *more]
 
 
-def _lines(graph: LockGraph, party: Party) -> list[str]:
+def _lines(graph: LockGraph, party: Party) -> list[Cell | Labelled]:
     session = graph.sessions.get(party)
     prepared = graph.prepared.get(party)
-    lines: list[str] = []
+    lines: list[Cell | Labelled] = []
     if session is not None:
-        lines += [f"{name:<12} {value}" for name, value in _facts(session)]
+        lines += [labelled(name, value) for name, value in _facts(session)]
     elif prepared is not None:
         lines += [
-            f"{'gid':<12} {plain(prepared.gid)}",
-            f"{'database':<12} {plain(prepared.database or '?')}",
-            f"{'owner':<12} {plain(prepared.user or '?')}",
-            f"{'prepared':<12} {durations.in_words(prepared.age_s)} ago",
+            labelled("gid", plain(prepared.gid)),
+            labelled("database", plain(prepared.database or "?")),
+            labelled("owner", plain(prepared.user or "?")),
+            labelled("prepared", f"{durations.in_words(prepared.age_s)} ago"),
         ]
     else:
         lines.append("This session has ended.")

@@ -23,7 +23,7 @@ class HelpScreen(TextScreen):
         self._reading = reading
 
     def on_resize(self) -> None:
-        self.show(help_lines(self._commands, self._reading, self.query_one("#text").content_size.width))
+        self.show(help_lines(self._commands, self._reading, self.room))
 
 
 def _row(command: Command) -> str:

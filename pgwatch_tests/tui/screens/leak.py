@@ -13,7 +13,7 @@ from textual.containers import VerticalScroll
 from pgwatch_tests.errors import PgwatchError
 from pgwatch_tests.leaks.model import FoundRows
 from pgwatch_tests.reports.leaks.leak_detail import NOW, found_lines
-from pgwatch_tests.reports.render.detail_text import Detail, Line, detail_lines, joined
+from pgwatch_tests.reports.render.detail_text import Detail, Line, detail_lines
 from pgwatch_tests.text.plain_text import plain
 from pgwatch_tests.text.toned_text import Toned, text_of
 from pgwatch_tests.tui.screens.text import TextScreen
@@ -23,7 +23,8 @@ from pgwatch_tests.tui.workers import start_worker
 ReadRows = Callable[[str], Awaitable[FoundRows]]
 """Reads some marked rows of a table, `schema.table`. Raises PgwatchError."""
 
-_FRAME = 6
+_LEAST = 20
+"""Characters for a line, before the first layout too."""
 
 
 class LeakScreen(TextScreen):
@@ -38,8 +39,7 @@ class LeakScreen(TextScreen):
         self._rows: Sequence[Line] = [(Toned("Reading its rows …", "quiet"),)] if read_rows else []
 
     def compose(self) -> ComposeResult:
-        with VerticalScroll(id="box") as box:
-            box.border_subtitle = "escape closes"
+        with VerticalScroll(id="box"):
             yield StillText(id="text", ground="surface")
 
     def on_mount(self) -> None:
@@ -60,7 +60,5 @@ class LeakScreen(TextScreen):
             self._draw()
 
     def _draw(self) -> None:
-        width = self.query_one("#box").size.width or self.app.size.width - _FRAME
-        lines = detail_lines(self._detail, max(20, width - 2))
         rows = [(), *self._rows] if self._rows else []
-        self.query_one("#text", StillText).say(joined([*lines, *rows]))
+        self.show([*detail_lines(self._detail, max(_LEAST, self.room)), *rows])

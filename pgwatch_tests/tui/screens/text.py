@@ -10,12 +10,21 @@ from textual.binding import Binding, BindingType
 from textual.containers import VerticalScroll
 from textual.screen import ModalScreen
 
+from pgwatch_tests.reports.render.detail_text import Labelled, Line, joined, wrapped
 from pgwatch_tests.text.toned_text import Cell, Toned
 from pgwatch_tests.tui.widgets.still_text import StillText
 
+_LABEL = 13
+"""Characters for a label."""
+_SIDES = 5
+"""Characters beside the text: the border, its padding, and a scroll bar, which may come once it is drawn."""
+
 
 class TextScreen(ModalScreen[None]):
-    """Lines of plain text, toned where that tells something, in a scrollable box."""
+    """Lines of plain text, toned where that tells something, in a scrollable box.
+
+    A labelled text is wrapped beside its label.
+    """
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,enter,question_mark", "dismiss", "Close"),
@@ -25,7 +34,7 @@ class TextScreen(ModalScreen[None]):
         Binding("up,k", "scroll(-1)", show=False),
     ]
 
-    def __init__(self, title: str, lines: Sequence[Cell]) -> None:
+    def __init__(self, title: str, lines: Sequence[Cell | Labelled]) -> None:
         super().__init__()
         self._title = title
         self._lines = lines
@@ -35,9 +44,15 @@ class TextScreen(ModalScreen[None]):
             box.border_title = self._title
             yield StillText(id="text", ground="surface")
 
-    def show(self, lines: Sequence[Cell]) -> None:
+    @property
+    def room(self) -> int:
+        """Characters for a line; none before the first layout."""
+        return self.query_one("#box").outer_size.width - _SIDES
+
+    def show(self, lines: Sequence[Cell | Labelled]) -> None:
         """Replaces the text."""
-        self.query_one(StillText).say(_joined(lines))
+        self._lines = lines
+        self.query_one(StillText).say(joined([line for one in lines for line in _lines(one, self.room)]))
         self.call_after_refresh(self._show_more)
 
     def on_mount(self) -> None:
@@ -45,7 +60,7 @@ class TextScreen(ModalScreen[None]):
         self.show(self._lines)
 
     def on_resize(self) -> None:
-        self.call_after_refresh(self._show_more)
+        self.show(self._lines)
 
     def _show_more(self) -> None:
         """Says below the box whether there is more below."""
@@ -61,9 +76,8 @@ class TextScreen(ModalScreen[None]):
         self.query_one("#box").scroll_relative(y=lines, animate=False)
 
 
-def _joined(lines: Sequence[Cell]) -> tuple[Toned, ...]:
-    parts: list[Toned] = []
-    for number, line in enumerate(lines):
-        parts += [Toned("\n")] if number else []
-        parts += [Toned(line)] if isinstance(line, str) else line
-    return tuple(parts)
+def _lines(one: Cell | Labelled, width: int) -> list[Line]:
+    if isinstance(one, Labelled):
+        # Before the first layout there is no width.
+        return list(wrapped(one, width if width > 0 else 10 * _LABEL, _LABEL))
+    return [(Toned(one),) if isinstance(one, str) else one]

@@ -1,0 +1,23 @@
+"""The detail of a session: what is said of it stands beside its label on any width."""
+
+from __future__ import annotations
+
+import pytest
+
+from pgwatch_tests.tui.widgets.still_text import StillText
+from screenshots.pictures import settled
+from tests.tui.driving import Feed, blocked_snapshot, leak_report
+
+
+@pytest.mark.parametrize("size", [(80, 24), (60, 14), (120, 30)])
+async def test_texts_are_wrapped_beside_their_labels(size: tuple[int, int]) -> None:
+    app = Feed(blocked_snapshot(), leak_report()).dashboard()
+    async with app.run_test(size=size) as pilot:
+        await settled(pilot)
+        await pilot.press("enter")
+        await settled(pilot)
+        text = app.screen.query_one("#text", StillText)
+        advice = text.text.split("\n\n")[0].splitlines()
+        assert {line[:13].strip() for line in advice} == {"Why", "Fix", "Now", ""}
+        # The screen wraps no line once more, whether or not there is a scroll bar.
+        assert max(map(len, advice)) <= text.content_size.width
