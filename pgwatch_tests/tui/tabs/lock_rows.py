@@ -180,7 +180,7 @@ def _doing(session: Session | None, shown: TreeRow) -> Cell:
 def _age(session: Session | None, shown: TreeRow, *, marks: bool) -> Cell:
     if shown.waits_for:
         return _wait(shown.wait_s, marks=marks)
-    age = (durations.short(shown.age_s) or "?") + (" " * len(LONG_MARK) if marks else "")
+    age = durations.short(shown.age_s) or "?"
     if session is None or shown.state.startswith("idle in transaction"):
         return (Toned(age, wait_tones.of_idle_transaction(shown.age_s)),)
     return age
@@ -188,7 +188,7 @@ def _age(session: Session | None, shown: TreeRow, *, marks: bool) -> Cell:
 
 def _wait(wait_s: float | None, *, marks: bool) -> Cell:
     tone = wait_tones.of_wait(wait_s)
-    mark = "" if not marks else LONG_MARK if tone == "trouble" else " " * len(LONG_MARK)
+    mark = LONG_MARK if marks and tone == "trouble" else ""
     return (Toned((durations.short(wait_s) or "?") + mark, tone),)
 
 
