@@ -13,6 +13,7 @@ from textual.widgets import TabbedContent, TabPane
 from pgwatch_tests.tui.tabs.tab import DashboardTab
 from pgwatch_tests.tui.tabs.tab_place import TabPlace
 from pgwatch_tests.tui.toasts import AppWithToasts
+from pgwatch_tests.tui.widgets.live_table import LiveTable
 from pgwatch_tests.tui.widgets.status_line import StatusLine
 
 
@@ -79,5 +80,5 @@ class AppWithLaterTabs(AppWithToasts):
 
     async def _mounted(self, pane: TabPane, tab: DashboardTab) -> None:
         await pane.mount(tab)
-        if not self._is_closing:
+        if not self._is_closing and tab.query(LiveTable):
             self.tab_mounted(tab)

@@ -187,7 +187,8 @@ def test_a_dashboard_that_fails_says_why(database: Database, home: Path, tab: Ta
         (home / "pyproject.toml").write_text("[tool.pgwatch-tests]\nrefresh = -1\n")
         tab.open(running.link)
         tab.says("The dashboard ended with exit code 2. pgwatch-tests: refresh in ")
-        assert "pgwatch-tests: a dashboard ended with exit code 2: pgwatch-tests: refresh" in running.stderr
+        told = "pgwatch-tests: a dashboard ended with exit code 2: pgwatch-tests: refresh"
+        wait_until(lambda: told in running.stderr)
 
 
 def test_a_recording(home: Path, tab: Tab) -> None:

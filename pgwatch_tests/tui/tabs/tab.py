@@ -82,7 +82,9 @@ class DashboardTab(Vertical):
         self.row_filter = RowFilter()
 
     def on_mount(self) -> None:
-        self.redraw()
+        # A dashboard that is left while its tabs are mounted takes what is in them away first.
+        if self.query(LiveTable):
+            self.redraw()
 
     def on_resize(self) -> None:
         for pane in self.query(DetailPane):

@@ -80,7 +80,7 @@ def test_locks_and_leaks_as_text(scene: Scene) -> None:
 def test_an_action_in_the_dashboard(scene: Scene, tmp_path_factory: pytest.TempPathFactory) -> None:
     """The poll has the only place, and gives it to the action."""
     with scene.dashboard(tmp_path_factory.mktemp("t")) as opened:
-        opened.shows("1 blocked")
+        opened.shows("blocks 1 test")
         opened.type("K")
         opened.shows("y yes")
         opened.type("y")
