@@ -89,7 +89,8 @@ class LocksTab(DashboardTab):
         yield StillText(id="no-locks", classes="empty")
         yield DetailPane(id="lock-detail")
 
-    def on_mount(self) -> None:
+    def begin(self) -> None:
+        super().begin()
         self.watch(self.table, "scroll_y", self._tell_what_is_beyond, init=False)
 
     def on_resize(self) -> None:

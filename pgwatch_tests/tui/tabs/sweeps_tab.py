@@ -83,7 +83,8 @@ class SweepsTab(DashboardTab):
         yield StillText(id="sweep-summary", classes="summary")
         yield DetailPane(id="sweep-detail")
 
-    def on_mount(self) -> None:
+    def begin(self) -> None:
+        super().begin()
         self._progress_timer = self.set_interval(_PROGRESS_EVERY_S, self._show_progress, pause=True)
         if self._desk.jobs is not None:
             self.set_interval(_JOBS_EVERY_S, self._reload_jobs)

@@ -84,7 +84,11 @@ class DashboardTab(Vertical):
     def on_mount(self) -> None:
         # A dashboard that is left while its tabs are mounted takes what is in them away first.
         if self.query(LiveTable):
-            self.redraw()
+            self.begin()
+
+    def begin(self) -> None:
+        """Begins once all that is in the tab is there."""
+        self.redraw()
 
     def on_resize(self) -> None:
         for pane in self.query(DetailPane):
