@@ -18,7 +18,8 @@ from pgwatch_tests.testing.isolation.rollbacks.driver_statements import Run
 from pgwatch_tests.text.sql_names import qualified
 
 CHECK = "SET CONSTRAINTS ALL IMMEDIATE"
-_AT_ONCE_NS = 10_000_000
+_AT_ONCE_NS = 1_000_000
+"""A table with a foreign key and its COMMIT take longer, also on a fast machine."""
 _ASK_AGAIN_NS = 1_000_000_000
 
 
@@ -31,7 +32,7 @@ class _Known:
 class DeferredConstraints:
     """The deferrable constraints of the database of an engine, asked again once there may be newer ones.
 
-    Between two tests that follow each other within 10 ms, hardly anybody has made a table; each second it is
+    Between two tests that follow each other within 1 ms, hardly anybody has made a table; each second it is
     looked for in any case.
     """
 
