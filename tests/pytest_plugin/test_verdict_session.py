@@ -68,6 +68,9 @@ def test_where_sessions_are_scarce_it_takes_no_place_of_a_test(
         administrator.execute(sql.SQL("CREATE ROLE {} LOGIN").format(owned))
         administrator.execute(sql.SQL("ALTER " + limited + " {} CONNECTION LIMIT 1").format(owned))
         database = served(server.dsn(name, name))
+        # A worker of autovacuum takes such a place, too.
+        there = "SELECT 1 FROM pg_stat_activity WHERE datname = %s"
+        wait_until(lambda: not administrator.execute(there, [name]).fetchall())
         with session.connected(database) as connection:
             assert connection.execute("SELECT 1").fetchone() == (1,)
         wait_until(lambda: not backends(administrator, name), message="it has left")
