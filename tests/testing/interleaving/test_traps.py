@@ -282,7 +282,7 @@ def test_what_lies_past_the_limits_is_told(shop: Shop, bookers: list[Book]) -> N
     assert "stopped after max_schedules=3" in few.why
 
     short = interleave(
-        *bookers, setup=shop.slot, invariant=lambda *_: True, max_seconds=0.4, max_preemptions=None
+        *bookers, setup=shop.slot, invariant=lambda *_: True, max_seconds=0.2, max_preemptions=None
     )
     assert not short.complete
     assert "then" in short.why
