@@ -15,6 +15,8 @@ from pgwatch_tests.leaks.gate import ALL_KINDS
 from pgwatch_tests.lint.rules import RULES
 from tests.cli.running import environment
 
+pytestmark = pytest.mark.usefixtures("python")
+
 HEAVY = ("textual", "rich", "sqlalchemy", "psycopg", "tabulate", "apscheduler")
 ASK = f"""
 import sys

@@ -89,6 +89,7 @@ def test_a_dash_is_stdout_in_every_command(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.usefixtures("python")
 @pytest.mark.parametrize("form", ["table", "markdown", "json", "junit", "github"])
 def test_nothing_that_is_said_is_a_command_to_a_ci(tmp_path: Path, form: str) -> None:
     name = "::add-mask::one ##[add-mask]two"
@@ -127,6 +128,7 @@ def test_nothing_that_is_said_is_a_command_to_a_ci(tmp_path: Path, form: str) ->
         assert json.loads(stdout) == json.loads(plain[0])
 
 
+@pytest.mark.usefixtures("python")
 def test_what_goes_into_a_file_is_no_log(tmp_path: Path) -> None:
     (tmp_path / "##[error]").mkdir()
     (tmp_path / "##[error]" / "a.xml").write_text("<testsuite/>", encoding="utf-8")

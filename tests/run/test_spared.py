@@ -11,6 +11,8 @@ import pytest
 
 from tests.cli.running import environment
 
+pytestmark = pytest.mark.usefixtures("python")
+
 BROKEN = """
 import importlib, sys
 module, name, *arguments = sys.argv[1:]
