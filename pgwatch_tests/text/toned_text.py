@@ -19,6 +19,8 @@ class Toned:
     tone: Tone = ""
 
 
+_MARK = Toned("✓ ", "lit")
+
 Cell = str | tuple[Toned, ...]
 """A cell of a table: plain text, or parts of it in the order of their weight, the most telling one first."""
 
@@ -72,3 +74,13 @@ def shortened(cell: Cell, width: int, cut: Cut = cut_end) -> tuple[Toned, ...]:
         kept[position] = Toned(text, part.tone)
         excess = 0
     return tuple(kept)
+
+
+def marked(cell: Cell) -> Cell:
+    """The cell with a mark, for which a gap in it gives way: what is below each other stays so."""
+    parts = [Toned(cell)] if isinstance(cell, str) else list(cell)
+    for position, part in enumerate(parts):
+        if part.text.isspace() and len(part.text) > len(_MARK.text):
+            parts[position] = Toned(part.text[len(_MARK.text) :], part.tone)
+            break
+    return (_MARK, *parts)

@@ -392,10 +392,6 @@ class Dashboard(PersonalApp):
             self._tab.table.choose()
             self._actions.follow_advice(graph, party, self._tab.table.let_go)
 
-    def action_mark(self) -> None:
-        """Marks the selected row, or takes its mark away."""
-        self._tab.toggle_mark()
-
     def action_show_done(self) -> None:
         """Opens the list of what was done here."""
         if self._actions is not None:

@@ -190,6 +190,10 @@ class TabbedApp(AppWithLaterTabs):
         table = self._tab.table
         (table.action_cursor_down if rows > 0 else table.action_cursor_up)()
 
+    def action_mark(self) -> None:
+        """Marks the selected row, or takes its mark away."""
+        self._tab.toggle_mark()
+
     def action_sort(self) -> None:
         """Switches the open tab to its next sort order or grouping."""
         if order := self._tab.sort_next():

@@ -21,7 +21,7 @@ from textual.widget import Widget
 from textual.widgets import DataTable, Input
 from textual.widgets.data_table import RowKey
 
-from pgwatch_tests.text.toned_text import Cell, Tone, Toned, shortened, text_of
+from pgwatch_tests.text.toned_text import Cell, Tone, marked, shortened, text_of
 from pgwatch_tests.tui.widgets.column_widths import Column, widths
 from pgwatch_tests.tui.widgets.detail_pane import DetailPane
 from pgwatch_tests.tui.widgets.themes import styled_text, tone_styles
@@ -29,7 +29,6 @@ from pgwatch_tests.tui.widgets.themes import styled_text, tone_styles
 _SCROLLBAR = 2
 _LOST_S = 3.0
 """Seconds without a selected row, after its row has gone: a key that was meant for it must hit no other."""
-_MARK = Toned("✓ ", "lit")
 _SLACK = 12
 """Characters that a column may be wider than its content is now."""
 _FEW = 8
@@ -374,7 +373,7 @@ class LiveTable(DataTable[Text]):
         return tuple(longest)
 
     def _marked_cells(self, row: LiveRow) -> tuple[Cell, ...]:
-        return (_marked(row.cells[0]), *row.cells[1:]) if row.key in self._marked else row.cells
+        return (marked(row.cells[0]), *row.cells[1:]) if row.key in self._marked else row.cells
 
     def _fitting_widths(self) -> tuple[int, ...]:
         contents = self._contents or (0,) * len(self._specification)
@@ -395,16 +394,6 @@ class LiveTable(DataTable[Text]):
         around = (node.size.width for node in self.ancestors if isinstance(node, Widget))
         width = self.size.width or next(filter(None, around), 0)
         return width - _SCROLLBAR
-
-
-def _marked(cell: Cell) -> Cell:
-    """The cell with a mark, for which a gap in it gives way: what is below each other stays so."""
-    parts = [Toned(cell)] if isinstance(cell, str) else list(cell)
-    for position, part in enumerate(parts):
-        if part.text.isspace() and len(part.text) > len(_MARK.text):
-            parts[position] = Toned(part.text[len(_MARK.text) :], part.tone)
-            break
-    return (_MARK, *parts)
 
 
 def _position(rows: Sequence[LiveRow], key: str) -> int | None:
