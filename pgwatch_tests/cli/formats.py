@@ -128,14 +128,14 @@ def render_locks(
     """
     from pgwatch_tests.locks.gate import judge, use_of
     from pgwatch_tests.locks.graph.lock_graph import LockGraph
-    from pgwatch_tests.reports.locks import (
+    from pgwatch_tests.reports.locks import lock_tree
+    from pgwatch_tests.reports.locks.formats import (
         lock_accepted,
         lock_csv,
         lock_github,
         lock_json,
         lock_junit,
         lock_markdown,
-        lock_tree,
     )
 
     def accepted() -> AcceptanceUse | None:
@@ -159,7 +159,7 @@ def render_locks(
 
 def render_contention(form: Format, seen: Contention, use: AcceptanceUse | None) -> str:
     """The contention of a watch in that format, and how accepted findings served its gate."""
-    from pgwatch_tests.reports.locks import contention_json, contention_table
+    from pgwatch_tests.reports.contention import contention_json, contention_table
 
     makers: Makers = {
         "table": lambda: contention_table.text(seen, "table", use),

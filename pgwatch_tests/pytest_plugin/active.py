@@ -27,8 +27,8 @@ from pgwatch_tests.pytest_plugin.reports.ignoring import Ignore, ignores_of
 from pgwatch_tests.pytest_plugin.reports.report_options import ReportOptions
 from pgwatch_tests.pytest_plugin.reports.summary import AskForSection, in_words
 from pgwatch_tests.pytest_plugin.shared_run import SharedRun
-from pgwatch_tests.pytest_plugin.verdicts.open_transactions import OpenTransactions
-from pgwatch_tests.pytest_plugin.verdicts.transaction_logs import TransactionLogs
+from pgwatch_tests.pytest_plugin.verdicts.transactions.open_transactions import OpenTransactions
+from pgwatch_tests.pytest_plugin.verdicts.transactions.transaction_logs import TransactionLogs
 from pgwatch_tests.pytest_plugin.verdicts.worker import WorkerVerdicts
 from pgwatch_tests.settings.load import Flags, load
 from pgwatch_tests.testing import findings

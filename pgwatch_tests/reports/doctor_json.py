@@ -6,7 +6,7 @@ import json
 from dataclasses import asdict
 
 from pgwatch_tests.doctor.model import Advice, Examination, Role, Unread, Usage
-from pgwatch_tests.reports.locks import capacity_use
+from pgwatch_tests.reports.verdict import capacity_use
 from pgwatch_tests.text.times import iso_time
 
 SCHEMA = "pgwatch-tests.doctor/1"

@@ -6,7 +6,7 @@ import textwrap
 from collections.abc import Iterable
 
 from pgwatch_tests.doctor.model import Advice, Clock, Endpoint, Examination, Feature, Status, Unread, Usage
-from pgwatch_tests.reports.locks import capacity_use
+from pgwatch_tests.reports.verdict import capacity_use
 from pgwatch_tests.text import durations
 from pgwatch_tests.text.plain_text import plain
 

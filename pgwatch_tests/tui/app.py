@@ -17,12 +17,12 @@ from pgwatch_tests.locks.actions.action import Action, How, Outcome
 from pgwatch_tests.locks.model import LockSnapshot
 from pgwatch_tests.locks.snapshot.poll_interval import PollPace
 from pgwatch_tests.tui.actions import tell, tell_server_change
+from pgwatch_tests.tui.answers.latest_answers import LatestAnswers
+from pgwatch_tests.tui.answers.poller import Polled, Poller, PollFailed, next_interval_s
 from pgwatch_tests.tui.database_desk import DatabaseDesk, pick_database
-from pgwatch_tests.tui.key_bindings import LIVE_KEYS
-from pgwatch_tests.tui.latest_answers import LatestAnswers
+from pgwatch_tests.tui.keys.key_bindings import LIVE_KEYS
+from pgwatch_tests.tui.keys.preferences import Preferences
 from pgwatch_tests.tui.personal_app import PersonalApp
-from pgwatch_tests.tui.poller import Polled, Poller, PollFailed, next_interval_s
-from pgwatch_tests.tui.preferences import Preferences
 from pgwatch_tests.tui.screens.detail import ReadHeld
 from pgwatch_tests.tui.screens.leak import ReadRows
 from pgwatch_tests.tui.session_actions import SessionActions
@@ -189,7 +189,7 @@ class Dashboard(PersonalApp):
 
     async def _load_past(self) -> None:
         # Beside the loop: nobody waits for it.
-        past = await asyncio.to_thread(import_module, "pgwatch_tests.tui.past")
+        past = await asyncio.to_thread(import_module, "pgwatch_tests.tui.answers.past")
         self._latest.past = past.Past()
         self._latest.keep()
 

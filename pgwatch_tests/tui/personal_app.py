@@ -10,8 +10,8 @@ from textual.binding import BindingsMap
 from textual.theme import Theme
 
 from pgwatch_tests.tui.actions import tell
-from pgwatch_tests.tui.commands import Command, told_bindings
-from pgwatch_tests.tui.preferences import Preferences, keymap_troubles
+from pgwatch_tests.tui.keys.commands import Command, told_bindings
+from pgwatch_tests.tui.keys.preferences import Preferences, keymap_troubles
 from pgwatch_tests.tui.screens.detail import ReadHeld
 from pgwatch_tests.tui.tabbed_app import TabbedApp
 from pgwatch_tests.tui.tabs.tab import DashboardTab

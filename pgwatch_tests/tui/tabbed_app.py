@@ -21,7 +21,7 @@ from textual.widgets import DataTable, Input, TabbedContent, TabPane, Tabs
 from pgwatch_tests.locks.graph.lock_graph import graph_of
 from pgwatch_tests.text.plain_text import plain
 from pgwatch_tests.tui.actions import write_export
-from pgwatch_tests.tui.commands import Command, KeyCommands, told_bindings
+from pgwatch_tests.tui.keys.commands import Command, KeyCommands, told_bindings
 from pgwatch_tests.tui.later_tabs import AppWithLaterTabs
 from pgwatch_tests.tui.screens.detail import DetailScreen, ReadHeld
 from pgwatch_tests.tui.screens.help import HelpScreen

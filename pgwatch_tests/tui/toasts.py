@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from textual.notifications import SeverityLevel
 
-from pgwatch_tests.tui.typed_keys import AppInTypedOrder
+from pgwatch_tests.tui.keys.typed_keys import AppInTypedOrder
 
 _MOST = 3
 _READING_S = 5.0

@@ -25,7 +25,7 @@ from psycopg import sql
 from pgwatch_tests.embedded.server import EmbeddedServer, find_programs
 from pgwatch_tests.pytest_plugin.active import ActivePlugin
 from pgwatch_tests.pytest_plugin.journal import Journal
-from pgwatch_tests.pytest_plugin.verdicts.transaction_logs import TransactionLogs
+from pgwatch_tests.pytest_plugin.verdicts.transactions.transaction_logs import TransactionLogs
 from pgwatch_tests.pytest_plugin.verdicts.worker import WorkerVerdicts
 from pgwatch_tests.testing.connections.commits import Commits
 from pgwatch_tests.testing.connections.hooks.psycopg_hooks import PsycopgHooks

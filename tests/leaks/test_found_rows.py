@@ -10,7 +10,7 @@ import pytest
 from psycopg import Connection, sql
 from psycopg.rows import TupleRow
 
-from pgwatch_tests.cli.runs.seen_names import SeenNames
+from pgwatch_tests.cli.runs.dashboard.seen_names import SeenNames
 from pgwatch_tests.errors import WorkCancelledError
 from pgwatch_tests.identity.application_name import compose
 from pgwatch_tests.identity.value_tokens import token

@@ -10,7 +10,7 @@ from pgwatch_tests.locks.gate import has_finding, judge, new_findings, use_of, u
 from pgwatch_tests.locks.graph.lock_graph import LockGraph
 from pgwatch_tests.locks.graph.settled_waits import settle
 from pgwatch_tests.locks.model import Edge, LockSnapshot, Party
-from pgwatch_tests.reports.locks import lock_github, lock_junit, lock_markdown
+from pgwatch_tests.reports.locks.formats import lock_github, lock_junit, lock_markdown
 from tests.locks.snapshots import edge, session, snapshot
 
 

@@ -12,7 +12,7 @@ from pgwatch_tests.embedded.server import EmbeddedServer, ServerPrograms, find_p
 from pgwatch_tests.locks.diagnosis.rules import diagnose
 from pgwatch_tests.locks.graph.lock_graph import LockGraph
 from pgwatch_tests.locks.model import Party
-from pgwatch_tests.reports.locks import lock_json
+from pgwatch_tests.reports.locks.formats import lock_json
 from tests.locks.looking import edges_of_server, look
 from tests.locks.scenarios import CATALOGUE
 from tests.locks.scenarios.cast import Cast

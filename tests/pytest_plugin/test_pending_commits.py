@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pgwatch_tests.pytest_plugin.verdicts.judge import RestoredRows, Suspect, judge
 from pgwatch_tests.pytest_plugin.verdicts.look import Counters, FoundRow, FoundRows, Shape, Writes
-from pgwatch_tests.pytest_plugin.verdicts.pending_commits import PendingCommits, Sight
+from pgwatch_tests.pytest_plugin.verdicts.transactions.pending_commits import PendingCommits, Sight
 from pgwatch_tests.testing.connections.commits import Commit, ServedDatabase
 from pgwatch_tests.testing.connections.writes import Verb, Written
 from pgwatch_tests.testing.current_test import Owner

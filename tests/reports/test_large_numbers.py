@@ -14,14 +14,14 @@ from pgwatch_tests.cli.formats import Format, render_leaks, render_locks, render
 from pgwatch_tests.leaks.gate import Gate
 from pgwatch_tests.locks.graph.settled_waits import settle
 from pgwatch_tests.reports import doctor_table
-from pgwatch_tests.reports.locks import contention_json, contention_table
+from pgwatch_tests.reports.contention import contention_json, contention_table
 from pgwatch_tests.reports.locks.lock_tree import header
 from pgwatch_tests.reports.sweeps import sweep_history
 from pgwatch_tests.sweep.model import SweepReport
 from pgwatch_tests.text.numbers import at_least, plural
 from tests.locks.snapshots import edge, session, snapshot
+from tests.reports.contention.test_contention_reports import hostile_watch
 from tests.reports.leaks.test_leak_formats import LEAKING
-from tests.reports.locks.test_contention_reports import hostile_watch
 from tests.reports.sweeps.test_history_reports import ENTRY
 from tests.reports.test_doctor_reports import FOUND
 from tests.sweep.reports import ACTED, FULL

@@ -14,7 +14,7 @@ from pgwatch_tests.record.recording.writer import RecordingWriter
 from pgwatch_tests.record.replay.source import opened
 from pgwatch_tests.record.results import ResultsDirectory
 from pgwatch_tests.record.run_files import read
-from pgwatch_tests.reports.locks import contention_json
+from pgwatch_tests.reports.contention import contention_json
 from pgwatch_tests.run.checks.fail_on import Evidence
 from pgwatch_tests.run.outcome.recorded import evidence, write_contention
 from pgwatch_tests.run.request import Notes

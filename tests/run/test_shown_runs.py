@@ -13,9 +13,9 @@ from pgwatch_tests.locks.graph.lock_graph import LockGraph
 from pgwatch_tests.locks.model import LockSnapshot
 from pgwatch_tests.postgres.runs import Announcement
 from pgwatch_tests.reports.leaks import leak_json, leak_table
-from pgwatch_tests.reports.locks.verdict import Facts, clauses
-from pgwatch_tests.reports.locks.verdict_line import text
 from pgwatch_tests.reports.sweeps import sweep_json, sweep_table
+from pgwatch_tests.reports.verdict.verdict import Facts, clauses
+from pgwatch_tests.reports.verdict.verdict_line import text
 from pgwatch_tests.run.database.alone import RunLease
 from pgwatch_tests.settings.load import Dsn, Settings
 from pgwatch_tests.sweep.model import SweepRequest

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pgwatch_tests.cli.runs.dashboard_preferences import preferences, refresh_s
+from pgwatch_tests.cli.runs.dashboard.preferences import preferences, refresh_s
 from pgwatch_tests.errors import ConfigurationError
 from pgwatch_tests.settings.dashboard import DashboardSetting, PreferencesFile, toml
 from pgwatch_tests.settings.load import Flags, load

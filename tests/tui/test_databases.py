@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pgwatch_tests.cli.runs.counted_database import CountedDatabase
+from pgwatch_tests.cli.runs.dashboard.counted_database import CountedDatabase
 from pgwatch_tests.errors import ConnectionLostError, PgwatchError
 from pgwatch_tests.settings.load import Dsn, Settings
 from pgwatch_tests.tui.app import Dashboard

@@ -76,7 +76,7 @@ def print_snapshot(
 
 def _verdict(snapshot: LockSnapshot, leaks: LeakReport) -> str:
     from pgwatch_tests.locks.graph.lock_graph import LockGraph
-    from pgwatch_tests.reports.locks.verdict import Facts, clauses
-    from pgwatch_tests.reports.locks.verdict_line import text
+    from pgwatch_tests.reports.verdict.verdict import Facts, clauses
+    from pgwatch_tests.reports.verdict.verdict_line import text
 
     return text(clauses(LockGraph(snapshot), Facts(leaks)))

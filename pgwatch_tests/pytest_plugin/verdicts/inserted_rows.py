@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from pgwatch_tests.pytest_plugin.verdicts.judge import RestoredRows, Suspect, judge, lower
 from pgwatch_tests.pytest_plugin.verdicts.look import Counters, FoundRows
-from pgwatch_tests.pytest_plugin.verdicts.pending_commits import PendingCommits
+from pgwatch_tests.pytest_plugin.verdicts.transactions.pending_commits import PendingCommits
 
 
 def inserting_transactions(

@@ -38,7 +38,7 @@ from pgwatch_tests.pytest_plugin.verdicts.look import (
     find_rows,
     read_counters,
 )
-from pgwatch_tests.pytest_plugin.verdicts.transaction_logs import complete
+from pgwatch_tests.pytest_plugin.verdicts.transactions.transaction_logs import complete
 from pgwatch_tests.pytest_plugin.verdicts.verdict_session import served, ways_to
 from pgwatch_tests.pytest_plugin.verdicts.whose import Whose
 from pgwatch_tests.settings.load import Dsn, Flags, Settings, load

@@ -39,9 +39,16 @@ from pgwatch_tests.pytest_plugin.verdicts.look import (
     find_rows,
     read_counters,
 )
-from pgwatch_tests.pytest_plugin.verdicts.pending_commits import NOTHING_SEEN, PendingCommits, Sight
-from pgwatch_tests.pytest_plugin.verdicts.transaction_logs import TransactionLogs, transaction_of
-from pgwatch_tests.pytest_plugin.verdicts.transaction_owners import TransactionOwners, committed_with
+from pgwatch_tests.pytest_plugin.verdicts.transactions.pending_commits import (
+    NOTHING_SEEN,
+    PendingCommits,
+    Sight,
+)
+from pgwatch_tests.pytest_plugin.verdicts.transactions.transaction_logs import TransactionLogs, transaction_of
+from pgwatch_tests.pytest_plugin.verdicts.transactions.transaction_owners import (
+    TransactionOwners,
+    committed_with,
+)
 from pgwatch_tests.pytest_plugin.verdicts.verdict_session import (
     GoneError,
     PostponedError,

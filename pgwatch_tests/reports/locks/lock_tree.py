@@ -13,7 +13,7 @@ from pgwatch_tests.locks.graph.lock_graph import LockGraph
 from pgwatch_tests.locks.graph.wait_graph import Branch
 from pgwatch_tests.locks.model import Edge, LockSnapshot, Party, Session
 from pgwatch_tests.locks.waits import lock_modes
-from pgwatch_tests.reports.locks import capacity_use
+from pgwatch_tests.reports.verdict import capacity_use
 from pgwatch_tests.text import durations
 from pgwatch_tests.text.numbers import plural
 from pgwatch_tests.text.plain_text import one_line, plain

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from pgwatch_tests.locks.graph.lock_graph import LockGraph
 from pgwatch_tests.locks.model import LockSnapshot, Party
 from pgwatch_tests.locks.snapshot.connection_usage import connection_groups
-from pgwatch_tests.reports.locks import capacity_use
-from pgwatch_tests.reports.locks.lock_json import session_fields
+from pgwatch_tests.reports.locks.formats.lock_json import session_fields
 from pgwatch_tests.reports.sessions.session_rows import SessionRow
+from pgwatch_tests.reports.verdict import capacity_use
 from pgwatch_tests.text.times import iso_time
 
 SCHEMA = "pgwatch-tests.sessions/1"

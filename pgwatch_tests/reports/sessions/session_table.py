@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from pgwatch_tests.locks.model import LockSnapshot
-from pgwatch_tests.reports.locks import capacity_use
 from pgwatch_tests.reports.render import markdown_text, text_table
 from pgwatch_tests.reports.sessions.session_rows import SessionRow
+from pgwatch_tests.reports.verdict import capacity_use
 from pgwatch_tests.text import durations
 from pgwatch_tests.text.numbers import plural
 from pgwatch_tests.text.plain_text import plain, shortened_left

@@ -20,7 +20,7 @@ from pgwatch_tests.record.results import ResultKind, ResultsDirectory, RunRecord
 from pgwatch_tests.record.run_summary import TestOutcome
 from pgwatch_tests.record.summary import summary_of
 from pgwatch_tests.record.whole_names import WholeNames, listed_tests
-from pgwatch_tests.reports.locks import contention_json
+from pgwatch_tests.reports.contention import contention_json
 from pgwatch_tests.reports.runs import run_markdown
 from pgwatch_tests.reports.runs.page import document as page
 from pgwatch_tests.run.checks.fail_on import Evidence

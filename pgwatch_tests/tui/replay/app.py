@@ -22,9 +22,9 @@ from pgwatch_tests.errors import PgwatchError
 from pgwatch_tests.record.model import Mark, MarkKind
 from pgwatch_tests.record.replay.playback import Playback
 from pgwatch_tests.record.replay.source import Picture, ReplaySource
-from pgwatch_tests.reports.locks.verdict import Facts
+from pgwatch_tests.reports.verdict.verdict import Facts
 from pgwatch_tests.text.plain_text import one_line, plain
-from pgwatch_tests.tui.key_bindings import (
+from pgwatch_tests.tui.keys.key_bindings import (
     COPY_KEYS,
     DETAIL_KEY,
     FIRST_KEYS,
@@ -33,8 +33,8 @@ from pgwatch_tests.tui.key_bindings import (
     TAB_KEYS,
     key_bindings,
 )
+from pgwatch_tests.tui.keys.preferences import Preferences
 from pgwatch_tests.tui.personal_app import PersonalApp
-from pgwatch_tests.tui.preferences import Preferences
 from pgwatch_tests.tui.replay.data import ReplayData, gap_words
 from pgwatch_tests.tui.replay.header import ReplayTitle, header
 from pgwatch_tests.tui.replay.jump_screen import JumpScreen

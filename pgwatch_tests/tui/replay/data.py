@@ -11,7 +11,7 @@ from pgwatch_tests.locks.graph.lock_graph import LockGraph, graph_of
 from pgwatch_tests.locks.model import LockSnapshot
 from pgwatch_tests.record.replay.source import Picture
 from pgwatch_tests.text.times import clock
-from pgwatch_tests.tui.leak_trend import LeakTrend
+from pgwatch_tests.tui.answers.leak_trend import LeakTrend
 
 READING = "Reading the recording …"
 _NO_CHECK = "the recording has no check for leaks, which `pgwatch-tests run` makes after the suite"

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from pgwatch_tests.reports.render.detail_text import hung
 from pgwatch_tests.text.toned_text import text_of
-from pgwatch_tests.tui.commands import Command
+from pgwatch_tests.tui.keys.commands import Command
 from pgwatch_tests.tui.screens.text import TextScreen
 
 _KEY_WIDTH = 7

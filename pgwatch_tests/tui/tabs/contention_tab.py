@@ -11,15 +11,15 @@ from textual.widgets import DataTable
 
 from pgwatch_tests.identity import test_names
 from pgwatch_tests.locks.contention.contention import Contention, Pair
-from pgwatch_tests.reports.locks import contention_json
-from pgwatch_tests.reports.locks.contention_table import (
+from pgwatch_tests.reports.contention import contention_json
+from pgwatch_tests.reports.contention.contention_table import (
     cause_rows,
     deadlocks,
     object_rows,
     pair_names,
     pair_rows,
 )
-from pgwatch_tests.reports.locks.pair_detail import pair_detail
+from pgwatch_tests.reports.contention.pair_detail import pair_detail
 from pgwatch_tests.reports.render.sparkline import sparkline
 from pgwatch_tests.text import durations
 from pgwatch_tests.text.numbers import plural

@@ -21,7 +21,7 @@ from pgwatch_tests.text.numbers import at_least
 from pgwatch_tests.text.plain_text import plain
 from pgwatch_tests.text.times import clock
 from pgwatch_tests.text.toned_text import Cell
-from pgwatch_tests.tui.leak_trend import LeakTrend
+from pgwatch_tests.tui.answers.leak_trend import LeakTrend
 from pgwatch_tests.tui.screens.leak import LeakScreen, ReadRows
 from pgwatch_tests.tui.tabs.leak_rows import COLUMNS, LeakGrouping, LeakKeys, LeakRow, leak_rows, test_rows
 from pgwatch_tests.tui.tabs.tab import DashboardTab, TabData

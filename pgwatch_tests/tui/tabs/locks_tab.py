@@ -16,8 +16,6 @@ from pgwatch_tests.locks.diagnosis.rules import diagnose
 from pgwatch_tests.locks.diagnosis.unblocking import unblocking
 from pgwatch_tests.locks.graph.lock_graph import LockGraph
 from pgwatch_tests.locks.model import Party
-from pgwatch_tests.reports.locks import lock_json
-from pgwatch_tests.reports.locks.calm import calm_line, trouble_lines
 from pgwatch_tests.reports.locks.folded_tree import (
     FoldedRow,
     Queue,
@@ -26,9 +24,11 @@ from pgwatch_tests.reports.locks.folded_tree import (
     switches_that_show,
     waiters_below,
 )
+from pgwatch_tests.reports.locks.formats import lock_json
 from pgwatch_tests.reports.locks.lock_detail import lock_detail, queue_detail
 from pgwatch_tests.reports.locks.test_labels import label_of
 from pgwatch_tests.reports.render.detail_text import Detail, joined
+from pgwatch_tests.reports.verdict.calm import calm_line, trouble_lines
 from pgwatch_tests.text.numbers import plural
 from pgwatch_tests.text.plain_text import plain
 from pgwatch_tests.text.toned_text import Cell

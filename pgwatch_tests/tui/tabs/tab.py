@@ -13,7 +13,7 @@ from pgwatch_tests.locks.contention.last_troubles import Trouble
 from pgwatch_tests.locks.graph.lock_graph import LockGraph
 from pgwatch_tests.locks.model import LockSnapshot, Party
 from pgwatch_tests.text.toned_text import Cell
-from pgwatch_tests.tui.leak_trend import LeakTrend
+from pgwatch_tests.tui.answers.leak_trend import LeakTrend
 from pgwatch_tests.tui.widgets.detail_pane import DetailPane
 from pgwatch_tests.tui.widgets.filter_line import RowFilter
 from pgwatch_tests.tui.widgets.live_table import Heir, LiveRow, LiveTable

@@ -9,7 +9,7 @@ from textual.message import Message
 
 from pgwatch_tests.locks.contention.contention import Pair
 from pgwatch_tests.locks.contention.ranking import BlockedTime
-from pgwatch_tests.reports.locks.heat_map import (
+from pgwatch_tests.reports.contention.heat_map import (
     heat_lines,
     heat_map,
     most_tests,

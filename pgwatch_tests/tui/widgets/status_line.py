@@ -11,8 +11,8 @@ from textual.reactive import reactive
 from pgwatch_tests.locks.graph.lock_graph import graph_of
 from pgwatch_tests.locks.model import LockSnapshot
 from pgwatch_tests.postgres.runs import announced
-from pgwatch_tests.reports.locks.verdict import Clause, Facts, clauses
-from pgwatch_tests.reports.locks.verdict_line import fitted
+from pgwatch_tests.reports.verdict.verdict import Clause, Facts, clauses
+from pgwatch_tests.reports.verdict.verdict_line import fitted
 from pgwatch_tests.text.plain_text import plain
 from pgwatch_tests.text.toned_text import Cell
 from pgwatch_tests.tui.widgets.header_figures import Manner, Trend, header_line

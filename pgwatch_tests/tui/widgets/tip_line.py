@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pgwatch_tests.leaks.model import LeakReport
 from pgwatch_tests.locks.graph.lock_graph import LockGraph
-from pgwatch_tests.reports.locks.demo_tip import tip
+from pgwatch_tests.reports.verdict.demo_tip import tip
 from pgwatch_tests.tui.widgets.still_text import StillText
 
 _TALL = 18

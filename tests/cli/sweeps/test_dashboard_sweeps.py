@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from pgwatch_tests.cli.runs.dashboard_sweeps import DashboardSweeps
+from pgwatch_tests.cli.runs.dashboard.sweeps import DashboardSweeps
 from pgwatch_tests.errors import RefusedError
 from pgwatch_tests.history.history import History
 from pgwatch_tests.postgres.sessions.session import WorkCancelledError

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from pgwatch_tests.leaks.attribution.rows_by_test import TestLeak, by_test
 from pgwatch_tests.leaks.model import Attribution, LeakReport, TableLeak
-from pgwatch_tests.tui.leak_trend import LeakTrend
+from pgwatch_tests.tui.answers.leak_trend import LeakTrend
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 

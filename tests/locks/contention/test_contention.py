@@ -15,7 +15,7 @@ from pgwatch_tests.locks.contention.ranking import MOST_ROWS
 from pgwatch_tests.locks.contention.wait_record import LockedObject
 from pgwatch_tests.locks.graph.settled_waits import settle
 from pgwatch_tests.locks.model import Edge, LockSnapshot, LockTag, Subject
-from pgwatch_tests.reports.locks import contention_json, contention_table
+from pgwatch_tests.reports.contention import contention_json, contention_table
 from tests.locks.snapshots import edge, session, snapshot
 
 MODES = ("AccessExclusiveLock", "ShareLock", "ExclusiveLock")

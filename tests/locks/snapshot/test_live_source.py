@@ -16,7 +16,8 @@ from pgwatch_tests.embedded.server import EmbeddedServer, ServerPrograms
 from pgwatch_tests.errors import CannotConnectError, ConnectionLostError
 from pgwatch_tests.locks.model import LockSnapshot
 from pgwatch_tests.locks.snapshot.live_source import POLL_DEADLINE_S, LiveSource
-from pgwatch_tests.reports.locks import lock_json, lock_tree
+from pgwatch_tests.reports.locks import lock_tree
+from pgwatch_tests.reports.locks.formats import lock_json
 from pgwatch_tests.settings.load import Dsn, Settings
 from tests.locks.looking import look
 from tests.servers.server_places import server_directory

@@ -8,7 +8,9 @@ from pgwatch_tests.locks.contention.contention import ContentionMeter, Pair
 from pgwatch_tests.locks.graph.lock_graph import LockGraph
 from pgwatch_tests.locks.graph.settled_waits import settle
 from pgwatch_tests.locks.model import LockSnapshot, Party, PreparedTransaction, Session
-from pgwatch_tests.reports.locks import contention_table, lock_markdown, lock_tree
+from pgwatch_tests.reports.contention import contention_table
+from pgwatch_tests.reports.locks import lock_tree
+from pgwatch_tests.reports.locks.formats import lock_markdown
 from tests.locks.snapshots import edge, session, snapshot
 
 

@@ -21,7 +21,7 @@ from pgwatch_tests.locks.snapshot.live_source import LiveSource
 from pgwatch_tests.settings.load import Dsn, Settings
 from pgwatch_tests.sweep.model import SweepRequest
 from pgwatch_tests.sweep.run import Sweep
-from pgwatch_tests.tui.latest_answers import server_change
+from pgwatch_tests.tui.answers.latest_answers import server_change
 from tests.locks.actions.acting import do, seen
 from tests.locks.snapshots import MOMENT, snapshot
 from tests.servers.sessions import Connect, Database

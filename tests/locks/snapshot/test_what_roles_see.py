@@ -13,7 +13,8 @@ from psycopg.rows import TupleRow
 from pgwatch_tests.embedded.server import EmbeddedServer
 from pgwatch_tests.locks.graph.lock_graph import LockGraph
 from pgwatch_tests.locks.model import Party
-from pgwatch_tests.reports.locks import lock_csv, lock_json, lock_tree
+from pgwatch_tests.reports.locks import lock_tree
+from pgwatch_tests.reports.locks.formats import lock_csv, lock_json
 from tests.cli.running import pgwatch
 from tests.locks.looking import edges_of, edges_of_server, look, target_of
 from tests.servers.sessions import Connect, Database, MakeRole, blocked

@@ -13,7 +13,8 @@ from pgwatch_tests.locks.diagnosis.rules import diagnose
 from pgwatch_tests.locks.graph.lock_graph import LockGraph
 from pgwatch_tests.locks.model import Edge, LockTag, Party, Session, Subject
 from pgwatch_tests.locks.waits.database_wait import is_forced
-from pgwatch_tests.reports.locks import lock_csv, lock_json, lock_tree
+from pgwatch_tests.reports.locks import lock_tree
+from pgwatch_tests.reports.locks.formats import lock_csv, lock_json
 from tests.locks.actions.acting import DsnAs, do, pid, seen
 from tests.locks.looking import look
 from tests.locks.scenarios.cast import Cast

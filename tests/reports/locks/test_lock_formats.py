@@ -16,7 +16,7 @@ from markdown_it import MarkdownIt
 from pgwatch_tests.cli.formats import LOCKS, Format, render_locks
 from pgwatch_tests.locks.graph.settled_waits import settle
 from pgwatch_tests.locks.model import LockSnapshot
-from pgwatch_tests.reports.locks import lock_csv, lock_github, lock_junit, lock_markdown
+from pgwatch_tests.reports.locks.formats import lock_csv, lock_github, lock_junit, lock_markdown
 from pgwatch_tests.reports.render.markdown_text import block, code, grid
 from tests.locks.snapshots import edge, session, snapshot
 

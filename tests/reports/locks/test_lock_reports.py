@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from pgwatch_tests.locks.graph.lock_graph import LockGraph
 from pgwatch_tests.locks.graph.settled_waits import settle
 from pgwatch_tests.locks.model import Edge, LockTag, Subject
-from pgwatch_tests.reports.locks import lock_json, lock_tree
+from pgwatch_tests.reports.locks import lock_tree
 from pgwatch_tests.reports.locks.folded_tree import folded_rows
+from pgwatch_tests.reports.locks.formats import lock_json
 from tests.locks.snapshots import edge, session, snapshot
 
 

@@ -80,10 +80,10 @@ def run_dashboard(
             # The server's first answer is under way while Python loads the screen, which takes as long.
             under_way = [asyncio.create_task(source.read())]
             await asyncio.to_thread(import_module, "pgwatch_tests.tui.app")
-            from pgwatch_tests.cli.runs import dashboard_preferences
-            from pgwatch_tests.cli.runs.counted_database import CountedDatabase
-            from pgwatch_tests.cli.runs.dashboard_sweeps import DashboardSweeps
-            from pgwatch_tests.cli.runs.seen_names import SeenNames
+            from pgwatch_tests.cli.runs.dashboard import preferences as dashboard_preferences
+            from pgwatch_tests.cli.runs.dashboard.counted_database import CountedDatabase
+            from pgwatch_tests.cli.runs.dashboard.seen_names import SeenNames
+            from pgwatch_tests.cli.runs.dashboard.sweeps import DashboardSweeps
             from pgwatch_tests.text.plain_text import plain
             from pgwatch_tests.tui.app import Dashboard
             from pgwatch_tests.tui.database_desk import DatabaseDesk

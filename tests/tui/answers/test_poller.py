@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from pgwatch_tests.errors import ConnectionLostError
-from pgwatch_tests.tui.poller import Polled, Poller, PollFailed
+from pgwatch_tests.tui.answers.poller import Polled, Poller, PollFailed
 
 
 async def test_pauses_grow_up_to_a_limit_and_begin_anew_after_a_poll_that_works() -> None:

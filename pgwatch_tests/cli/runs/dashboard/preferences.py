@@ -9,7 +9,7 @@ from pgwatch_tests.settings.dashboard import DashboardSetting, PreferencesFile
 
 if TYPE_CHECKING:
     from pgwatch_tests.settings.load import Settings
-    from pgwatch_tests.tui.preferences import Preferences
+    from pgwatch_tests.tui.keys.preferences import Preferences
 
 
 def user_file() -> PreferencesFile:
@@ -21,7 +21,7 @@ def user_file() -> PreferencesFile:
 
 def preferences(file: PreferencesFile, project: DashboardSetting, theme: str | None) -> Preferences:
     """What the dashboard begins with; `theme` is that of a flag or of the environment."""
-    from pgwatch_tests.tui.preferences import Preferences
+    from pgwatch_tests.tui.keys.preferences import Preferences
 
     found = DashboardSetting(theme or "").before(project).before(file.setting)
     return Preferences(found.theme, found.keymap, found.order, found.columns, file.trouble, file.keep)

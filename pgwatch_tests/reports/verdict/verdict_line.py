@@ -6,7 +6,7 @@ import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from pgwatch_tests.reports.locks.verdict import Clause
+from pgwatch_tests.reports.verdict.verdict import Clause
 from pgwatch_tests.text.toned_text import Toned, cut_end
 
 TROUBLE, WELL = "● ", "✓ "

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from pgwatch_tests.tui.app import Dashboard
-from pgwatch_tests.tui.preferences import Preferences
+from pgwatch_tests.tui.keys.preferences import Preferences
 from pgwatch_tests.tui.tabs.sessions_tab import SessionsTab
 from pgwatch_tests.tui.widgets.live_table import LiveTable
 from screenshots.pictures import settled

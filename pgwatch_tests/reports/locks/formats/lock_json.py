@@ -10,7 +10,8 @@ from pgwatch_tests.locks.gate import AcceptanceUse
 from pgwatch_tests.locks.graph.lock_graph import LockGraph, running_test
 from pgwatch_tests.locks.model import Edge, LockSnapshot, Party, Session
 from pgwatch_tests.locks.snapshot.connection_usage import connection_groups
-from pgwatch_tests.reports.locks import capacity_use, lock_accepted
+from pgwatch_tests.reports.locks.formats import lock_accepted
+from pgwatch_tests.reports.verdict import capacity_use
 from pgwatch_tests.text.times import iso_time
 
 SCHEMA = "pgwatch-tests.locks/1"

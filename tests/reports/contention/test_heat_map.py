@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from pgwatch_tests.locks.contention.contention import Pair
 from pgwatch_tests.locks.contention.ranking import BlockedTime
-from pgwatch_tests.reports.locks.heat_map import (
+from pgwatch_tests.reports.contention.heat_map import (
     heat_lines,
     heat_map,
     most_tests,

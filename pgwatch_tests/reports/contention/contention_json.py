@@ -9,7 +9,7 @@ from pgwatch_tests.locks.contention.contention import Contention
 from pgwatch_tests.locks.contention.deadlocks import DeadlockedSession
 from pgwatch_tests.locks.contention.wait_record import LockedObject, RecordedWait, Side
 from pgwatch_tests.locks.gate import AcceptanceUse
-from pgwatch_tests.reports.locks import lock_accepted
+from pgwatch_tests.reports.locks.formats import lock_accepted
 from pgwatch_tests.text.times import iso_time
 
 SCHEMA = "pgwatch-tests.contention/1"

@@ -6,10 +6,12 @@ from pgwatch_tests.accepted_findings import Acceptance
 from pgwatch_tests.locks.gate import JudgedRoot, judge, use_of
 from pgwatch_tests.locks.graph.lock_graph import LockGraph
 from pgwatch_tests.locks.model import LockSnapshot
-from pgwatch_tests.reports.locks import capacity_use, lock_accepted, lock_tree
+from pgwatch_tests.reports.locks import lock_tree
+from pgwatch_tests.reports.locks.formats import lock_accepted
 from pgwatch_tests.reports.render import markdown_text
 from pgwatch_tests.reports.render.markdown_text import block, code
 from pgwatch_tests.reports.sections import Section
+from pgwatch_tests.reports.verdict import capacity_use
 from pgwatch_tests.text import durations
 
 _MOST_LINES = 1000

@@ -12,7 +12,7 @@ from markdown_it import MarkdownIt
 
 from pgwatch_tests.locks.contention.contention import Contention, ContentionMeter
 from pgwatch_tests.locks.graph.settled_waits import settle
-from pgwatch_tests.reports.locks import contention_json, contention_table
+from pgwatch_tests.reports.contention import contention_json, contention_table
 from tests.locks.snapshots import edge, session, snapshot
 
 HOSTILE = '[red]x[/]\n\x1b[31m\x9b1m\u202e \udcff "quoted" | %s \x00'

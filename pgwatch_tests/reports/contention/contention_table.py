@@ -13,7 +13,7 @@ from pgwatch_tests.locks.contention.deadlocks import CaughtDeadlock
 from pgwatch_tests.locks.contention.ranking import BlockedTime, Ranking
 from pgwatch_tests.locks.contention.wait_record import LockedObject, RecordedWait, Side
 from pgwatch_tests.locks.gate import AcceptanceUse
-from pgwatch_tests.reports.locks import lock_accepted
+from pgwatch_tests.reports.locks.formats import lock_accepted
 from pgwatch_tests.reports.render import markdown_text, text_table
 from pgwatch_tests.reports.render.markdown_text import code
 from pgwatch_tests.reports.render.sparkline import sparkline

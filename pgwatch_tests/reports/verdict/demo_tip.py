@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pgwatch_tests.leaks.model import LeakReport
 from pgwatch_tests.locks.graph.lock_graph import LockGraph
-from pgwatch_tests.reports.locks.verdict import short_name, waited_for
+from pgwatch_tests.reports.verdict.verdict import short_name, waited_for
 from pgwatch_tests.text.numbers import plural
 
 _NAME = 40

@@ -6,7 +6,7 @@ from pgwatch_tests.accepted_findings import Acceptance
 from pgwatch_tests.locks.gate import JudgedRoot, judge
 from pgwatch_tests.locks.graph.lock_graph import LockGraph
 from pgwatch_tests.locks.model import LockSnapshot
-from pgwatch_tests.reports.locks import lock_accepted
+from pgwatch_tests.reports.locks.formats import lock_accepted
 from pgwatch_tests.reports.locks.lock_tree import NOTHING_BLOCKED, tree_lines
 from pgwatch_tests.reports.render import ci_text
 from pgwatch_tests.reports.render.ci_text import Case, seconds

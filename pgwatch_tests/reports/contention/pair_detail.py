@@ -7,7 +7,7 @@ from pgwatch_tests.locks.contention.contention import Contention, Pair
 from pgwatch_tests.locks.contention.ranking import BlockedTime
 from pgwatch_tests.locks.contention.wait_record import RecordedWait, Side
 from pgwatch_tests.locks.diagnosis.evidence import advice_afterwards
-from pgwatch_tests.reports.locks.contention_table import pair_names
+from pgwatch_tests.reports.contention.contention_table import pair_names
 from pgwatch_tests.reports.render.detail_text import Detail, Labelled, labelled
 from pgwatch_tests.text import durations
 from pgwatch_tests.text.numbers import plural

@@ -8,7 +8,7 @@ from textual.pilot import Pilot
 
 from pgwatch_tests.locks.graph.settled_waits import settle
 from pgwatch_tests.locks.model import LockSnapshot
-from pgwatch_tests.tui.latest_answers import fingerprint
+from pgwatch_tests.tui.answers.latest_answers import fingerprint
 from tests.locks.snapshots import edge, session, snapshot
 from tests.tui.driving import Feed, leak_report, screen_text
 

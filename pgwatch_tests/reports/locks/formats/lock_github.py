@@ -6,9 +6,9 @@ from pgwatch_tests.accepted_findings import Acceptance
 from pgwatch_tests.locks.gate import JudgedRoot, judge
 from pgwatch_tests.locks.graph.lock_graph import LockGraph
 from pgwatch_tests.locks.model import LockSnapshot
-from pgwatch_tests.reports.locks import capacity_use
 from pgwatch_tests.reports.locks.lock_tree import NOTHING_BLOCKED
 from pgwatch_tests.reports.render.ci_text import annotation
+from pgwatch_tests.reports.verdict import capacity_use
 from pgwatch_tests.text import durations
 from pgwatch_tests.text.plain_text import plain
 

@@ -15,8 +15,8 @@ from pgwatch_tests.locks.contention.last_troubles import Trouble
 from pgwatch_tests.locks.graph.lock_graph import LockGraph
 from pgwatch_tests.locks.graph.settled_waits import settle
 from pgwatch_tests.locks.model import Capacity, LockSnapshot, PreparedTransaction, Session
-from pgwatch_tests.reports.locks.verdict import Clause, Facts, clauses
-from pgwatch_tests.reports.locks.verdict_line import TROUBLE, WELL, fitted, text
+from pgwatch_tests.reports.verdict.verdict import Clause, Facts, clauses
+from pgwatch_tests.reports.verdict.verdict_line import TROUBLE, WELL, fitted, text
 from pgwatch_tests.text.toned_text import Tone, text_of
 from tests.locks.snapshots import MOMENT, edge, session, snapshot
 

@@ -11,13 +11,13 @@ from pgwatch_tests.locks.graph.lock_graph import LockGraph, graph_of
 from pgwatch_tests.locks.model import LockSnapshot
 from pgwatch_tests.text import durations
 from pgwatch_tests.text.times import clock
-from pgwatch_tests.tui.blocked_trend import BlockedTrend
-from pgwatch_tests.tui.leak_trend import LeakTrend
+from pgwatch_tests.tui.answers.blocked_trend import BlockedTrend
+from pgwatch_tests.tui.answers.leak_trend import LeakTrend
 from pgwatch_tests.tui.widgets.header_figures import Trend
 
 if TYPE_CHECKING:
     from pgwatch_tests.leaks.model import LeakReport
-    from pgwatch_tests.tui.past import Past
+    from pgwatch_tests.tui.answers.past import Past
 
 
 class LatestAnswers:

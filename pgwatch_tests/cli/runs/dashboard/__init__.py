@@ -1,0 +1,1 @@
+"""What the dashboard is given to work with on a live server."""

@@ -1,0 +1,1 @@
+"""Lock reports in each format that other programs read."""

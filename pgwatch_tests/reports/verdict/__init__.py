@@ -1,0 +1,1 @@
+"""The verdict: one sentence about the whole server, and what to look at."""

@@ -1,0 +1,1 @@
+"""What the server answered, as the dashboard keeps it: the latest, the last hour, trends."""
