@@ -27,7 +27,7 @@ from pgwatch_tests.text import durations
 from pgwatch_tests.text.plain_text import plain, shortened_middle
 from pgwatch_tests.text.toned_text import Cell, Tone, Toned
 from pgwatch_tests.tui.widgets.column_widths import Column
-from pgwatch_tests.tui.widgets.live_table import LiveRow
+from pgwatch_tests.tui.widgets.table_rows import LiveRow
 
 LeakGrouping = Literal["table", "test"]
 

@@ -15,7 +15,7 @@ from pgwatch_tests.text import durations
 from pgwatch_tests.text.plain_text import one_line, plain, shortened_middle, shortened_test
 from pgwatch_tests.text.toned_text import Cell, Tone, Toned
 from pgwatch_tests.tui.widgets.column_widths import Column
-from pgwatch_tests.tui.widgets.live_table import LiveRow
+from pgwatch_tests.tui.widgets.table_rows import LiveRow
 
 COLUMNS = (
     Column("Test", least=20, enough=48, cut=shortened_test),

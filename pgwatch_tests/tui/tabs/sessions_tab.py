@@ -20,8 +20,9 @@ from pgwatch_tests.text.toned_text import Toned, beside
 from pgwatch_tests.tui.tabs.tab import DashboardTab, TabData
 from pgwatch_tests.tui.widgets.column_widths import Column
 from pgwatch_tests.tui.widgets.detail_pane import TALL, DetailPane
-from pgwatch_tests.tui.widgets.live_table import LiveRow, LiveTable
+from pgwatch_tests.tui.widgets.live_table import LiveTable
 from pgwatch_tests.tui.widgets.still_text import StillText
+from pgwatch_tests.tui.widgets.table_rows import LiveRow
 
 _DATABASE = Column("Database", least=6, enough=16, cut=shortened_middle)
 _COLUMNS = (

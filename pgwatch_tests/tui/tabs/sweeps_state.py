@@ -17,7 +17,7 @@ from pgwatch_tests.text.plain_text import plain, shortened_middle
 from pgwatch_tests.text.times import clock, day_and_minute, day_and_time
 from pgwatch_tests.text.toned_text import Cell, Tone, Toned
 from pgwatch_tests.tui.widgets.column_widths import Column
-from pgwatch_tests.tui.widgets.live_table import LiveRow
+from pgwatch_tests.tui.widgets.table_rows import LiveRow
 
 SweepsSection = Literal["plan", "jobs", "history"]
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from rich.cells import cell_len
 
 from pgwatch_tests.locks.model import LockSnapshot
+from pgwatch_tests.postgres.runs import announced
 from pgwatch_tests.reports.render.sparkline import sparkline
+from pgwatch_tests.reports.verdict.verdict import Facts
 from pgwatch_tests.text.numbers import plural
 from pgwatch_tests.text.plain_text import plain, shortened_middle
 from pgwatch_tests.text.times import zone
@@ -42,6 +44,12 @@ def header_line(snapshot: LockSnapshot, trend: Trend, manner: Manner, width: int
     right = _joined(shown, [name for name in shown if name not in _LEFT], tones)
     room = width - sum(cell_len(part.text) for part in (*left, *right))
     return (*left, Toned(" " * room if room > 0 else _BETWEEN), *right) if left and right else (*left, *right)
+
+
+def with_runs(facts: Facts, snapshot: LockSnapshot) -> Facts:
+    """The facts with the runs that live, as their sessions announce them."""
+    runs = {one.pid: run for one in snapshot.clients if (run := announced(one.application_name)) is not None}
+    return replace(facts, runs=len(set(runs.values())), run_pids=frozenset(runs))
 
 
 def _joined(shown: Mapping[str, str], names: Sequence[str], tones: Mapping[str, Tone]) -> list[Toned]:

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
 from typing import ClassVar
 
-from rich.cells import cell_len
 from rich.console import JustifyMethod
 from rich.style import Style
 from rich.text import Text
@@ -21,9 +19,10 @@ from textual.widget import Widget
 from textual.widgets import DataTable, Input
 from textual.widgets.data_table import RowKey
 
-from pgwatch_tests.text.toned_text import Cell, Tone, marked, shortened, text_of
+from pgwatch_tests.text.toned_text import Cell, Tone, marked, shortened
 from pgwatch_tests.tui.widgets.column_widths import Column, widths
 from pgwatch_tests.tui.widgets.detail_pane import DetailPane
+from pgwatch_tests.tui.widgets.table_rows import LiveRow, longest_cells
 from pgwatch_tests.tui.widgets.themes import styled_text, tone_styles
 
 _SCROLLBAR = 2
@@ -33,20 +32,6 @@ _SLACK = 12
 """Characters that a column may be wider than its content is now."""
 _FEW = 8
 """So many rows are cheaper to change one by one than to clear and to add with all others."""
-
-
-@dataclass(frozen=True, slots=True)
-class LiveRow:
-    """One row: its key, its cells, and a tone for those parts of them that have none."""
-
-    key: str
-    cells: tuple[Cell, ...]
-    tone: Tone = ""
-
-    @property
-    def texts(self) -> tuple[str, ...]:
-        """The text of each cell."""
-        return tuple(map(text_of, self.cells))
 
 
 Heir = Callable[[str], str | None]
@@ -366,11 +351,7 @@ class LiveTable(DataTable[Text]):
 
     def _lengths(self, rows: Sequence[LiveRow]) -> tuple[int, ...]:
         """The length of each column's longest cell."""
-        longest = [0] * len(self._specification)
-        for row in rows:
-            for position, cell in enumerate(self._marked_cells(row)):
-                longest[position] = max(longest[position], cell_len(text_of(cell)))
-        return tuple(longest)
+        return longest_cells(map(self._marked_cells, rows), len(self._specification))
 
     def _marked_cells(self, row: LiveRow) -> tuple[Cell, ...]:
         return (marked(row.cells[0]), *row.cells[1:]) if row.key in self._marked else row.cells

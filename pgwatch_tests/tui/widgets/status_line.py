@@ -10,12 +10,11 @@ from textual.reactive import reactive
 
 from pgwatch_tests.locks.graph.lock_graph import graph_of
 from pgwatch_tests.locks.model import LockSnapshot
-from pgwatch_tests.postgres.runs import announced
 from pgwatch_tests.reports.verdict.verdict import Clause, Facts, clauses
 from pgwatch_tests.reports.verdict.verdict_line import fitted
 from pgwatch_tests.text.plain_text import plain
 from pgwatch_tests.text.toned_text import Cell
-from pgwatch_tests.tui.widgets.header_figures import Manner, Trend, header_line
+from pgwatch_tests.tui.widgets.header_figures import Manner, Trend, header_line, with_runs
 from pgwatch_tests.tui.widgets.still_text import StillText
 
 _PADDING = 2
@@ -43,12 +42,6 @@ class Status:
     """Why the last poll failed; empty if it succeeded."""
     age_s: int = 0
     """How old the data is, in whole seconds."""
-
-
-def with_runs(facts: Facts, snapshot: LockSnapshot) -> Facts:
-    """The facts with the runs that live, as their sessions announce them."""
-    runs = {one.pid: run for one in snapshot.clients if (run := announced(one.application_name)) is not None}
-    return replace(facts, runs=len(set(runs.values())), run_pids=frozenset(runs))
 
 
 class StatusLine(Vertical):
