@@ -9,11 +9,11 @@ import pytest
 from pgwatch_tests.errors import ConnectionLostError
 from screenshots.pictures import settled
 from tests.reports.sweeps.test_history_reports import ENTRY
+from tests.tui.acting import Doing, chain, locked
 from tests.tui.contrast import contrast, drawn
 from tests.tui.driving import Feed
+from tests.tui.tabs.leaking import SECRETS, messy
 from tests.tui.tabs.sweeping import JOBS, Sweeping
-from tests.tui.tabs.test_leaks_tab import SECRETS, messy
-from tests.tui.test_session_actions import Doing, chain, locked
 
 AT_LEAST = 4.5
 THEMES = ["pgwatch-dark", "pgwatch-light", "textual-dark", "textual-light", "nord", "gruvbox"]

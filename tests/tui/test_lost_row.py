@@ -10,8 +10,8 @@ from pgwatch_tests.tui.widgets.detail_pane import DetailPane
 from pgwatch_tests.tui.widgets.live_table import LiveTable
 from screenshots.pictures import settled
 from tests.locks.snapshots import edge, session, snapshot
+from tests.tui.acting import Doing
 from tests.tui.driving import Feed, confirm, leak_report, until
-from tests.tui.test_session_actions import Doing
 
 
 async def test_after_its_end_was_confirmed_the_next_blocker_is_selected_at_once(

@@ -20,9 +20,9 @@ from pgwatch_tests.tui.widgets.header_figures import Manner, header_line
 from pgwatch_tests.tui.widgets.live_table import LiveTable
 from screenshots.pictures import settled
 from tests.locks.snapshots import MOMENT, edge, session, snapshot
+from tests.tui.acting import Doing
 from tests.tui.driving import Feed, blocked_snapshot, leak_report, screen_text, text_of
 from tests.tui.tabs.sweeping import JOBS, Sweeping
-from tests.tui.test_session_actions import Doing
 
 
 def feed(locks: LockSnapshot | None = None) -> Feed:

@@ -14,8 +14,8 @@ from pgwatch_tests.tui.answers.past import Past
 from pgwatch_tests.tui.widgets.live_table import LiveTable
 from screenshots.pictures import settled
 from tests.locks.snapshots import MOMENT, edge, session, snapshot
+from tests.tui.acting import Doing
 from tests.tui.driving import Feed, blocked_snapshot, leak_report, screen_text, text_of, until
-from tests.tui.test_session_actions import Doing
 
 
 def polled(after_s: float, waiters: int) -> LockSnapshot:

@@ -9,10 +9,10 @@ from pgwatch_tests.tui.app import Dashboard
 from pgwatch_tests.tui.screens.help import help_lines
 from screenshots.pictures import settled
 from tests.locks.snapshots import snapshot
+from tests.tui.acting import Doing, locked
 from tests.tui.contrast import drawn
 from tests.tui.driving import Feed, leak_report, screen_text, until
 from tests.tui.tabs.sweeping import JOBS, Sweeping
-from tests.tui.test_session_actions import Doing, locked
 
 QUIT_OF_TEXTUAL = "Quit the app and return to the command prompt."
 

@@ -11,10 +11,10 @@ from pgwatch_tests.locks.model import LockSnapshot
 from pgwatch_tests.tui.app import Dashboard
 from screenshots.pictures import settled
 from tests.locks.snapshots import snapshot
+from tests.tui.acting import Doing, locked
 from tests.tui.driving import Feed, leak_report, screen_text
+from tests.tui.tabs.leaking import messy
 from tests.tui.tabs.sweeping import JOBS, Sweeping
-from tests.tui.tabs.test_leaks_tab import messy
-from tests.tui.test_session_actions import Doing, locked
 
 TIME = ["left_square_bracket", "right_square_bracket"]
 EVERYWHERE = ["q", "question_mark", "slash", "p", "r", "plus", "e", *TIME]

@@ -12,8 +12,8 @@ from pgwatch_tests.tui.tabs.sessions_tab import SessionsTab
 from pgwatch_tests.tui.widgets.live_table import LiveTable
 from screenshots.pictures import settled
 from tests.locks.snapshots import edge, session, snapshot
+from tests.tui.acting import locked
 from tests.tui.driving import NEVER, Feed, leak_report, screen_text, text_of, until
-from tests.tui.test_session_actions import locked
 
 
 class Kept:

@@ -13,10 +13,10 @@ from pgwatch_tests.leaks.model import TableLeak
 from pgwatch_tests.tui.app import Dashboard
 from screenshots.pictures import settled
 from tests.locks.snapshots import session, snapshot
+from tests.tui.acting import Doing, locked
 from tests.tui.driving import Feed, blocked_snapshot, leak_report, screen_text, text_of
+from tests.tui.tabs.leaking import messy
 from tests.tui.tabs.sweeping import JOBS, Sweeping
-from tests.tui.tabs.test_leaks_tab import messy
-from tests.tui.test_session_actions import Doing, locked
 
 
 def dashboard(*, full: bool = True, export_to: Path | None = None) -> Dashboard:

@@ -14,9 +14,9 @@ from pgwatch_tests.tui.screens.confirm import ConfirmScreen, ConfirmSweepScreen
 from pgwatch_tests.tui.screens.question import QUIET_S
 from pgwatch_tests.tui.widgets.filter_line import FilterLine
 from screenshots.pictures import settled
+from tests.tui.acting import Doing, locked, with_prepared
 from tests.tui.driving import Feed, burst, leak_report, screen_text, takes_yes, until
 from tests.tui.tabs.sweeping import JOBS, Sweeping
-from tests.tui.test_session_actions import Doing, locked, with_prepared
 
 BUSY_S = 0.5
 

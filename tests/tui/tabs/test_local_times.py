@@ -13,10 +13,10 @@ from textual.pilot import Pilot
 from screenshots.pictures import settled
 from screenshots.zone import local_zone
 from tests.reports.sweeps.test_history_reports import ENTRY
+from tests.tui.acting import Doing, locked
 from tests.tui.driving import Feed, blocked_snapshot, screen_text
+from tests.tui.tabs.leaking import messy
 from tests.tui.tabs.sweeping import JOBS, Sweeping
-from tests.tui.tabs.test_leaks_tab import messy
-from tests.tui.test_session_actions import Doing, locked
 
 CLOCK = re.compile(r"\b\d\d:\d\d(?::\d\d)?\b(?!:|/|\s+IST)")
 

@@ -16,8 +16,8 @@ from pgwatch_tests.tui.tabs.locks_tab import LocksTab
 from pgwatch_tests.tui.widgets.detail_pane import DetailPane
 from screenshots.pictures import settled
 from tests.locks.snapshots import edge, session, snapshot
+from tests.tui.acting import Doing
 from tests.tui.driving import Feed, leak_report, screen_text
-from tests.tui.test_session_actions import Doing
 
 CUT = "pytest:gw0 #1a2b3c4d ..test_calendar_of_a_very_long_directory.py::test_x"
 

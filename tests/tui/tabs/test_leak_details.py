@@ -1,0 +1,196 @@
+"""What helps with a leak: its detail, its rows read on demand, what is copied, a sweep of just it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+
+import pytest
+from textual.widgets import TabbedContent
+
+from pgwatch_tests.errors import ConnectionLostError, PgwatchError
+from pgwatch_tests.leaks.model import (
+    FoundRow,
+    FoundRows,
+    Leftover,
+)
+from pgwatch_tests.sweep.model import SweepPart
+from pgwatch_tests.text.times import in_full
+from pgwatch_tests.tui.widgets.live_table import LiveTable
+from screenshots.pictures import settled
+from tests.tui.driving import confirm, dialog_text, leak_report, screen_text
+from tests.tui.tabs.leaking import (
+    HIDDEN,
+    LEFTOVERS,
+    SECRETS,
+    SIZES,
+    TEST,
+    USERS,
+    feed,
+    messy,
+    opened,
+    told,
+)
+from tests.tui.tabs.sweeping import Sweeping
+
+
+@dataclass
+class Reading:
+    """Reads rows as the test says."""
+
+    found: FoundRows | PgwatchError
+    asked: list[str] = field(default_factory=list)
+
+    async def read(self, table: str) -> FoundRows:
+        self.asked.append(table)
+        if isinstance(self.found, PgwatchError):
+            raise self.found
+        return self.found
+
+
+FOUND = FoundRows(
+    (
+        FoundRow(
+            (("id", "42"),),
+            (("email", "par…@test.example.com"),),
+            leak_report().checked_at,
+            ("tests/test_booking.py::test_two_parents_one_slot",),
+        ),
+        FoundRow((), (("email", "x[red]\x1b…@test.example.com"),), None, ()),
+    ),
+    more=True,
+)
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_enter_reads_the_rows_of_a_table_only_then(size: tuple[int, int]) -> None:
+    reading = Reading(FOUND)
+    app = feed(replace(messy(), skipped=(SECRETS,))).dashboard(read_leaked=reading.read)
+    async with app.run_test(size=size) as pilot:
+        await opened(pilot)
+        assert reading.asked == []
+        await pilot.press("enter")
+        await settled(pilot)
+        assert reading.asked == ["public.users"]
+        said = dialog_text(app)
+        assert "2 rows, there are more, values shortened:" in said
+        assert "id=42 email=par…@test.example.com" in said
+        assert "test_two_parents_one_slot" in said
+        assert "x[red]␛…@test.example.com" in said
+        # Not of what may not be read.
+        await pilot.press("escape", "end", "up", "enter")
+        await settled(pilot)
+        assert "app.secrets" in dialog_text(app)
+        assert reading.asked == ["public.users"]
+        await pilot.press("escape", "home")
+        reading.found = ConnectionLostError("connection refused")
+        await pilot.press("enter")
+        await settled(pilot)
+        assert "Not read: connection refused" in dialog_text(app)
+        await pilot.press("escape")
+        reading.found = FoundRows((), skipped=(SECRETS,))
+        await pilot.press("enter")
+        await settled(pilot)
+        assert 'GRANT SELECT ON app.secrets TO "ci-role"' in dialog_text(app)
+
+
+async def test_what_helps_is_copied_and_named() -> None:
+    prepared = Leftover("prepared_transaction", "it's\x1b", "owner ci", 3.0)
+    report = replace(messy(), leftovers=(*LEFTOVERS[:2], prepared), skipped=(SECRETS,), unchecked=())
+    app = feed(report).dashboard()
+    copied = []
+    async with app.run_test(size=(120, 30)) as pilot:
+        await opened(pilot)
+        for _ in range(5):
+            await pilot.press("y", "down")
+            await settled(pilot)
+            copied.append((app.clipboard, told(app)[-1].split(":")[0]))
+    assert copied == [
+        ("pgwatch-tests sweep --table public.users", "Copied the sweep of just these rows"),
+        ('DROP SCHEMA "test_1717171717171_4711_x7f3" CASCADE', "Copied the DROP"),
+        ("SELECT pg_terminate_backend(4711)", "Copied the statement that ends it"),
+        ("ROLLBACK PREPARED U&'it''s\\001B'", "Copied the ROLLBACK"),
+        ('GRANT SELECT ON app.secrets TO "ci-role"', "Copied the GRANT"),
+    ]
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_w_plans_a_sweep_of_just_this(size: tuple[int, int]) -> None:
+    sweeping = Sweeping()
+    app = feed(messy()).dashboard(sweeps=sweeping.desk())
+    async with app.run_test(size=size) as pilot:
+        await opened(pilot)
+        assert "w plans a sweep of just this" in screen_text(app)
+        await pilot.press("w")
+        await settled(pilot)
+        (begun,) = sweeping.begun
+        assert (begun.part, begun.dry_run) == (SweepPart("rows", "public.users"), True)
+        assert app.query_one(TabbedContent).active == "sweeps-tab"
+        assert "[Plan of public.users]" in screen_text(app)
+        # The sweep is of the same part as the plan.
+        await pilot.press("w")
+        await confirm(pilot)
+        await settled(pilot)
+        assert (sweeping.begun[1].part, sweeping.begun[1].dry_run) == (begun.part, False)
+        # A schema alone.
+        await pilot.press("3", "down", "w")
+        await settled(pilot)
+        assert sweeping.begun[2].part == SweepPart("schemas", LEFTOVERS[0].name)
+        # `p` plans all again.
+        await pilot.press("p")
+        await settled(pilot)
+        assert sweeping.begun[3].part is None
+        sweeping.held = True
+        await pilot.press("p", "3", "w")
+        await settled(pilot)
+        assert len(sweeping.begun) == 5
+        assert "A sweep is under way" in told(app)[-1]
+        sweeping.begun[4].cancel()
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_enter_shows_all_of_a_row(size: tuple[int, int]) -> None:
+    oldest = leak_report().checked_at - timedelta(hours=2)
+    users = replace(USERS, oldest=oldest, columns=("email", "a_long_name_of_another_column"))
+    report = replace(
+        messy(),
+        tables=(users,),
+        leftovers=(replace(LEFTOVERS[0], hint="ALTER TABLE a VALIDATE CONSTRAINT b"), *LEFTOVERS[1:]),
+        skipped=(SECRETS,),
+        unchecked=(replace(HIDDEN, hint="GRANT pg_monitor TO ci"),),
+    )
+    app = feed(report).dashboard()
+    async with app.run_test(size=size) as pilot:
+        await opened(pilot)
+        found = []
+        for _ in range(app.query_one("#leaks", LiveTable).row_count):
+            await pilot.press("enter")
+            await settled(pilot)
+            found.append(dialog_text(app))
+            await pilot.press("escape", "down")
+            await settled(pilot)
+        table, schema, session, _, _, secrets, hidden = found
+        assert "y copies" not in table
+        assert "email, a_long_name_of_another_column" in table
+        assert f"2 h: oldest {in_full(oldest)}" in table
+        assert "test_two_parents_one_slot tests/test_booking.py 5 rows (marker)" in table
+        assert "unknown 2 rows" in table
+        assert "par…@test.example.com" in table
+        assert "2 h 5 min old" in schema
+        assert "Fix ALTER TABLE a VALIDATE CONSTRAINT b" in schema
+        assert f"test {TEST} (pytest gw0), user app" in session
+        assert "no SELECT privilege on a table whose name is cut in the table" in secrets
+        assert 'GRANT SELECT ON app.secrets TO "ci-role"' in secrets
+        assert "2 sessions of other roles not visible: needs pg_monitor" in hidden
+        assert "GRANT pg_monitor TO ci" in hidden
+
+
+async def test_enter_shows_all_of_a_test() -> None:
+    app = feed(messy()).dashboard()
+    async with app.run_test(size=(80, 24)) as pilot:
+        await opened(pilot)
+        await pilot.press("s", "enter")
+        await settled(pilot)
+        drawn = screen_text(app)
+        assert "test_two_parents_one_slot  tests/test_booking.py" in drawn
+        assert "5  public.users" in drawn
