@@ -9,7 +9,6 @@ from typing import Literal
 
 from pgwatch_tests.cli.options import emit, narrate
 from pgwatch_tests.leaks.gate import DEFAULT_KINDS
-from pgwatch_tests.leaks.model import LeakReport
 from pgwatch_tests.locks.gate import look_again_in_s
 from pgwatch_tests.locks.model import LockSnapshot
 from pgwatch_tests.locks.snapshot.live_source import LiveSource
@@ -59,24 +58,15 @@ def read_locks(settings: Settings, min_wait_s: float | None = None) -> LockSnaps
 def print_snapshot(
     settings: Settings, what: Collection[SnapshotPart] = ("locks", "leaks"), output: Path | None = None
 ) -> None:
-    """Prints the lock tree, the leak table, or both; where both are known, the verdict before them."""
+    """Prints the verdict and the lock tree, the leak table, or both."""
     from pgwatch_tests.leaks.scan import scan
     from pgwatch_tests.reports.leaks import leak_table
     from pgwatch_tests.reports.locks import lock_tree
+    from pgwatch_tests.reports.verdict.verdict import LOCKS_ONLY, Facts
 
     snapshot = read_locks(settings) if "locks" in what else None
     leaks = scan(settings, kinds=DEFAULT_KINDS) if "leaks" in what else None
-    texts = []
-    if snapshot is not None and leaks is not None:
-        texts.append(f"{_verdict(snapshot, leaks)}\n")
-    texts += [] if snapshot is None else [lock_tree.text(snapshot)]
+    facts = LOCKS_ONLY if leaks is None else Facts(leaks)
+    texts = [] if snapshot is None else [lock_tree.text(snapshot, facts)]
     texts += [] if leaks is None else [leak_table.table(leaks)]
     emit("\n".join(texts), output)
-
-
-def _verdict(snapshot: LockSnapshot, leaks: LeakReport) -> str:
-    from pgwatch_tests.locks.graph.lock_graph import LockGraph
-    from pgwatch_tests.reports.verdict.verdict import Facts, clauses
-    from pgwatch_tests.reports.verdict.verdict_line import text
-
-    return text(clauses(LockGraph(snapshot), Facts(leaks)))

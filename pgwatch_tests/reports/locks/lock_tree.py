@@ -13,7 +13,8 @@ from pgwatch_tests.locks.graph.lock_graph import LockGraph
 from pgwatch_tests.locks.graph.wait_graph import Branch
 from pgwatch_tests.locks.model import Edge, LockSnapshot, Party, Session
 from pgwatch_tests.locks.waits import lock_modes
-from pgwatch_tests.reports.verdict import capacity_use
+from pgwatch_tests.reports.verdict import capacity_use, verdict_line
+from pgwatch_tests.reports.verdict.verdict import LOCKS_ONLY, Facts, clauses
 from pgwatch_tests.text import durations
 from pgwatch_tests.text.numbers import plural
 from pgwatch_tests.text.plain_text import one_line, plain
@@ -155,16 +156,25 @@ def header(snapshot: LockSnapshot) -> str:
     return " · ".join(parts)
 
 
-def text(snapshot: LockSnapshot) -> str:
-    """The whole tree as text: a header, each root with its diagnosis, and those behind it."""
+def text(snapshot: LockSnapshot, facts: Facts = LOCKS_ONLY) -> str:
+    """The verdict, which rests on `facts` as well, and the whole tree."""
     graph = LockGraph(snapshot)
+    return f"{verdict(graph, facts)}\n\n{tree(graph)}"
+
+
+def verdict(graph: LockGraph, facts: Facts = LOCKS_ONLY) -> str:
+    """The verdict of the dashboard as one line of plain text, the largest trouble first."""
+    return verdict_line.text(clauses(graph, facts))
+
+
+def tree(graph: LockGraph) -> str:
+    """The tree as text: a header, each root with its diagnosis, and those behind it."""
+    snapshot = graph.snapshot
     lines = [header(snapshot), ""]
     for warning in capacity_use.warnings(snapshot):
         lines += [*textwrap.wrap(warning, _WIDTH, break_long_words=False), ""]
-    if not graph.trees:
-        lines.append(NOTHING_BLOCKED)
-    for tree in graph.trees:
-        lines += tree_lines(graph, tree)
+    for one in graph.trees:
+        lines += tree_lines(graph, one)
         lines.append("")
     return "\n".join(lines).rstrip("\n") + "\n"
 

@@ -10,6 +10,8 @@ from xml.etree.ElementTree import Element, SubElement
 
 from pgwatch_tests.text.plain_text import plain
 
+_NO_COMMAND = "› "
+
 
 def annotation(
     level: Literal["error", "warning", "notice"],
@@ -25,6 +27,16 @@ def annotation(
     where = "" if file is None else f"file={_property(file)},"
     where += "" if line is None else f"line={line},"
     return f"::{level} {where}title={_property(title)}::{_escaped(message)}"
+
+
+def log_line(text: str) -> str:
+    """Plain text as a line of a workflow's log that is no command.
+
+    A runner takes `::` at the line's beginning and `##[` anywhere in it for one (actions/runner,
+    src/Runner.Common/ActionCommand.cs).
+    """
+    harmless = text.replace("##[", "## [")
+    return f"{_NO_COMMAND}{harmless}" if harmless.lstrip().startswith("::") else harmless
 
 
 def _property(text: str) -> str:

@@ -33,7 +33,7 @@ LONG_IDLE_S = 60.0
 _NAMED = 2
 _LONGEST_NAME = 48
 _SHORT_NAME = 24
-_LONGEST_LOCK = 48
+_LONGEST_LOCK, _SHORT_LOCK = 100, 48
 _SHORT_WAIT_S = 1.0
 _LATE_S = 60.0
 
@@ -44,6 +44,8 @@ class Facts:
 
     leaks: LeakReport | None = None
     leaks_trouble: str = ""
+    counts_leaks: bool = True
+    """Whether anybody counts leaked rows here: where nobody does, nothing is said of them."""
     next_sweep: datetime | None = None
     runs: int = 0
     """How many runs of `pgwatch-tests run` are under way."""
@@ -55,6 +57,10 @@ class Facts:
     """Whether the snapshot is the last one of a server that no longer answers."""
     troubles: tuple[Trouble, ...] = ()
     """Those that are over, the last one first."""
+
+
+LOCKS_ONLY = Facts(counts_leaks=False)
+"""Where only locks are looked at, as in `locks`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,11 +148,12 @@ def _root(graph: LockGraph, root: Party) -> Clause:
     blocks = f"blocks {plural(len(behind), 'test' if are_tests else 'session')}"
     longest_s = graph.longest_wait_s(root)
     since = f" for {durations.in_words(longest_s)}" if longest_s else ""
-    target = shortened_left(waited_for(graph, root), _LONGEST_LOCK)
+    waited = waited_for(graph, root)
+    targets = dict.fromkeys(shortened_left(waited, limit) for limit in (_LONGEST_LOCK, _SHORT_LOCK))
     name, short = short_name(graph, root, _LONGEST_NAME), short_name(graph, root, _SHORT_NAME)
     forms = [f"{name} {blocks}{since}", f"{short} {blocks}{since}", f"{short} {blocks}"]
-    if target:
-        forms.insert(0, f"{forms[0]} ({target})")
+    if waited:
+        forms = [*(f"{forms[0]} ({target})" for target in targets), *forms]
     return Clause(tuple(dict.fromkeys(forms)), "trouble" if longest_s >= _SHORT_WAIT_S else "warning")
 
 
@@ -266,6 +273,8 @@ def _hidden(snapshot: LockSnapshot) -> list[Clause]:
 
 def _leaks(snapshot: LockSnapshot, facts: Facts) -> list[Clause]:
     report = facts.leaks
+    if not facts.counts_leaks:
+        return []
     if report is None:
         if facts.leaks_trouble:
             return [Clause(("leaked rows not counted",), "notice")]

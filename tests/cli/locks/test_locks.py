@@ -132,7 +132,8 @@ def test_a_deadlock_fails_the_gate_whatever_the_minimum(
         blocked(session, "SELECT pg_advisory_lock(%s)", [1 - key])
     done = locks(tmp_path, database.dsn, "--fail", "--min-wait", "1h", "--format", "github")
     assert done.returncode == 1, done.stderr
-    [line] = done.stdout.splitlines()
+    verdict, line = done.stdout.splitlines()
+    assert "deadlock each other" in verdict
     assert line.startswith("::error title=")
     assert "Deadlock: test_" in line
 
@@ -155,8 +156,9 @@ def test_each_form_into_a_file_and_on_stdout(form: str, database: Database, tmp_
             [failure] = ElementTree.fromstring(text.encode()).iter("failure")
             assert EVIL_NAME in failure.attrib["message"]
         case "github":
-            [line_of_log] = text.splitlines()
-            assert line_of_log.startswith(
+            verdict, annotation = text.splitlines()
+            assert "blocks 1 test for" in verdict
+            assert annotation.startswith(
                 "::error title==cmd|'/c calc'!A0 `x` <b>www.evil.example</b>%2C a%3A%3Ab"
             )
         case "markdown":

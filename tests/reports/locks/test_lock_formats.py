@@ -17,6 +17,7 @@ from pgwatch_tests.cli.formats import LOCKS, Format, render_locks
 from pgwatch_tests.locks.graph.settled_waits import settle
 from pgwatch_tests.locks.model import LockSnapshot
 from pgwatch_tests.reports.locks.formats import lock_csv, lock_github, lock_junit, lock_markdown
+from pgwatch_tests.reports.render.ci_text import log_line
 from pgwatch_tests.reports.render.markdown_text import block, code, grid
 from tests.locks.snapshots import edge, session, snapshot
 
@@ -53,7 +54,8 @@ def test_every_form_is_valid_whatever_the_text_is(text: str) -> None:
     assert len(header) == len(line) == len(lock_csv.COLUMNS)
     suite = ElementTree.fromstring(lock_junit.document(shown, 1.0).encode())
     assert len(suite.findall(".//testcase/failure")) == 1
-    [annotation] = lock_github.document(shown, 1.0).splitlines()
+    verdict, annotation = lock_github.document(shown, 1.0).splitlines()
+    assert not verdict.lstrip().startswith("::")
     assert re.fullmatch(r"::error title=[^:,\r\n]*::[^\r\n]*", annotation)
     markdown = lock_markdown.document(shown, 1.0)
     [row] = cells(markdown)
@@ -61,7 +63,7 @@ def test_every_form_is_valid_whatever_the_text_is(text: str) -> None:
     assert row[3:5] == ["1", "<strong>5.0 s</strong>"]
     page = html(markdown)
     assert set(re.findall(r"<(\w+)", page)) <= {
-        *("h2", "code", "table", "thead", "tbody", "tr", "th", "td", "strong", "pre")
+        *("h2", "p", "code", "table", "thead", "tbody", "tr", "th", "td", "strong", "pre")
     }
     assert page.count("<pre>") == 1
     assert page.rstrip().endswith("</code></pre>")
@@ -98,8 +100,14 @@ def test_markdown_as_people_read_it() -> None:
         "| `gw0 t.py::test_root` | `pid 1` | `idle in transaction` for 2.0 s | 1 | **5.0 s** "
         "| `idle_in_transaction` |\n" in markdown
     )
+    assert "\n`test_root blocks 1 test for 5.0 s (row of t (id=1))`\n" in markdown
     assert "\n```text\ndatabase test_app · PostgreSQL 18.1" in markdown
     assert lock_markdown.document(snapshot(), 1.0) == "## Locks: nothing is blocked (database `test_app`)\n"
+    still = snapshot((), tuple(replace(session(one), state="idle", state_age_s=30.0) for one in (1, 2)))
+    assert lock_markdown.document(still, 1.0) == (
+        "## Locks: nothing is blocked (database `test_app`)\n\n`Nothing is blocked, all 2 sessions idle "
+        "for 30 s: if the suite hangs, the cause is outside of the database`\n"
+    )
 
 
 @pytest.mark.parametrize(
@@ -129,14 +137,22 @@ def test_a_fence_is_longer_than_any_in_its_text() -> None:
 
 
 def test_annotations_are_escaped_as_the_toolkit_does() -> None:
-    line = lock_github.document(waiting("50%, a::b"), 1.0)
+    _, line, _ = lock_github.document(waiting("50%, a::b"), 1.0).split("\n")
     assert line.startswith(
         "::error title=50%25%2C a%3A%3Ab (pid 1%2C database test_app) blocks 1%2C "
         "longest wait 5.0 s::50%25, a::b"
     )
     assert "%0A→ Commit, roll back or close it" in line
-    assert lock_github.document(waiting("x", 0.5), 1.0).startswith("::warning title=")
-    assert lock_github.document(snapshot(), 1.0) == "Nothing is blocked.\n"
+    assert lock_github.document(waiting("x", 0.5), 1.0).splitlines()[1].startswith("::warning title=")
+    assert lock_github.document(snapshot(), 1.0) == "Nothing is blocked\n"
+
+
+@pytest.mark.parametrize("text", ["::error::x", " ::stop-commands::x", "##[error]x", "a ##[group]x"])
+def test_a_line_of_a_log_is_no_command(text: str) -> None:
+    line = log_line(text)
+    assert not line.lstrip().startswith("::")
+    assert "##[" not in line
+    assert log_line("test_a blocks 1 test :: ##") == "test_a blocks 1 test :: ##"
 
 
 def test_junit_has_a_case_for_each_root_and_one_if_there_is_none() -> None:

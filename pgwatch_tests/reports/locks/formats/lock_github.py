@@ -6,17 +6,21 @@ from pgwatch_tests.accepted_findings import Acceptance
 from pgwatch_tests.locks.gate import JudgedRoot, judge
 from pgwatch_tests.locks.graph.lock_graph import LockGraph
 from pgwatch_tests.locks.model import LockSnapshot
-from pgwatch_tests.reports.locks.lock_tree import NOTHING_BLOCKED
-from pgwatch_tests.reports.render.ci_text import annotation
+from pgwatch_tests.reports.locks import lock_tree
+from pgwatch_tests.reports.render.ci_text import annotation, log_line
 from pgwatch_tests.reports.verdict import capacity_use
 from pgwatch_tests.text import durations
 from pgwatch_tests.text.plain_text import plain
 
 
 def document(snapshot: LockSnapshot, min_wait_s: float, known: Acceptance | None = None) -> str:
-    """A line per root blocker: `::error` where a gate fails, `::notice` if accepted, else `::warning`."""
+    """The verdict as a line of the log, then an annotation per root blocker.
+
+    `::error` where a gate fails, `::notice` if accepted, else `::warning`.
+    """
     graph = LockGraph(snapshot)
-    lines = [_annotation(root, graph) for root in judge(graph, min_wait_s, known)] or [NOTHING_BLOCKED]
+    lines = [log_line(lock_tree.verdict(graph))]
+    lines += [_annotation(root, graph) for root in judge(graph, min_wait_s, known)]
     lines += [annotation("warning", "Nearly used up", one) for one in capacity_use.warnings(snapshot)]
     return "\n".join(lines) + "\n"
 
