@@ -13,7 +13,6 @@ from typing import BinaryIO
 from pgwatch_tests.errors import ConfigurationError
 from pgwatch_tests.foreign_files import files_below, fitting_files, is_directory, is_pattern, open_file
 from pgwatch_tests.identity.application_name import TestIdentity, digest, parse, printable
-from pgwatch_tests.identity.junit_reader import CaseReader
 from pgwatch_tests.identity.test_ids import possible_ids
 
 # With any byte order mark, and in UTF-16.
@@ -75,6 +74,9 @@ def read_test_list(path: Path) -> tuple[str, ...]:
 
 
 def _of_report(path: Path, file: BinaryIO) -> tuple[str, ...]:
+    # Only where there is a report: whoever opens the dashboard doesn't wait for it.
+    from pgwatch_tests.identity.junit_reader import CaseReader
+
     reader = CaseReader()
     tests = tuple(dict.fromkeys(chain.from_iterable(map(possible_ids, reader.cases(file)))))
     if reader.trouble and not tests:

@@ -38,7 +38,7 @@ from pgwatch_tests.tui.tabs.tab_place import (
     sweeps_place,
 )
 from pgwatch_tests.tui.widgets.filter_line import of_database
-from pgwatch_tests.tui.widgets.header_figures import Manner
+from pgwatch_tests.tui.widgets.header_figures import live_manner
 from pgwatch_tests.tui.workers import start_worker
 
 if TYPE_CHECKING:
@@ -309,9 +309,8 @@ class Dashboard(PersonalApp):
             self._locks_poller.poll_now()
 
     def _show_pace(self) -> None:
-        pace = f"{self._refresh_s:g} s"
         line = self._status_line
-        manner = Manner((f"every {pace}", pace), is_read_only=self._actions is None)
+        manner = live_manner(self._refresh_s, is_read_only=self._actions is None)
         line.status = replace(line.status, manner=manner)
 
     def action_databases(self) -> None:

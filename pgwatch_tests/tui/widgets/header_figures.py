@@ -35,6 +35,12 @@ class Manner:
     """Whether it is a moment of a recording, of which the pace says that samples aren't all: it stays."""
 
 
+def live_manner(refresh_s: float, *, is_read_only: bool) -> Manner:
+    """The manner of a dashboard that polls a live server every `refresh_s` seconds."""
+    pace = f"{refresh_s:g} s"
+    return Manner((f"every {pace}", pace), is_read_only=is_read_only)
+
+
 def header_line(snapshot: LockSnapshot, trend: Trend, manner: Manner, width: int) -> tuple[Toned, ...]:
     """The line: the server at the left, the figures at the right end of `width` cells."""
     parts, shorter = _parts(snapshot, trend, manner)

@@ -18,7 +18,6 @@ from pgwatch_tests.tui.widgets.header_figures import Manner, Trend, header_line,
 from pgwatch_tests.tui.widgets.still_text import StillText
 
 _PADDING = 2
-_WIDEST = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +87,8 @@ class StatusLine(Vertical):
     def _show(self) -> None:
         if not self.is_mounted:
             return
-        width = self.content_size.width - _PADDING if self.size.width else _WIDEST
+        # Before the first layout it is as wide as the app: so it is drawn once.
+        width = (self.content_size.width if self.size.width else self.app.size.width) - _PADDING
         self.query_one("#figures", StillText).say(self._figures(width))
         self.query_one("#verdict", StillText).say(fitted(self._clauses, width))
         self._show_banner()

@@ -15,13 +15,14 @@ from typing import TYPE_CHECKING
 import click
 
 from pgwatch_tests.cli import options
-from pgwatch_tests.cli.runs.daemon_thread import in_daemon_thread
 from pgwatch_tests.settings.load import Flags, Settings
 
 if TYPE_CHECKING:
-    from pgwatch_tests.leaks.model import FoundRows, LeakReport
-    from pgwatch_tests.locks.actions.action import Action, Outcome
     from pgwatch_tests.locks.model import LockSnapshot
+    from pgwatch_tests.tui.first_picture import FirstPicture
+
+_FIRST_ANSWER_WITHIN_S = 0.15
+"""A server that takes longer is waited for while the screen is loaded."""
 
 
 @click.command("dashboard")
@@ -71,18 +72,30 @@ def run_dashboard(
     """
     # What is loaded stays: looking for garbage in it costs a tenth of the start.
     gc.disable()
-    from pgwatch_tests.errors import CannotConnectError, NotCheckedError
-    from pgwatch_tests.locks.naming.catalog_lookups import LIMITS
+    return asyncio.run(_watch(settings, seconds, theme, shows_tips=shows_tips))
+
+
+async def _watch(settings: Settings, seconds: float | None, theme: str | None, *, shows_tips: bool) -> int:
     from pgwatch_tests.locks.snapshot.live_source import LiveSource
 
-    async def run() -> int:
-        async with LiveSource(settings) as source:
-            # The server's first answer is under way while Python loads the screen, which takes as long.
-            under_way = [asyncio.create_task(source.read())]
+    async with LiveSource(settings) as source:
+        first = asyncio.create_task(source.read())
+        # Beside the loop, which connects meanwhile.
+        await asyncio.to_thread(import_module, "pgwatch_tests.tui.first_picture")
+        from pgwatch_tests.cli.runs.dashboard import preferences
+        from pgwatch_tests.tui.first_picture import FirstPicture
+        from pgwatch_tests.tui.widgets.header_figures import live_manner
+
+        preferred = preferences.user_file()
+        refresh_s = preferences.refresh_s(preferred, settings)
+        manner = live_manner(refresh_s, is_read_only=settings.read_only)
+        with FirstPicture(manner) as picture:
+            first.add_done_callback(partial(_show, picture))
+            await asyncio.wait({first}, timeout=_FIRST_ANSWER_WITHIN_S)
+            # Most of the start is spent here.
             await asyncio.to_thread(import_module, "pgwatch_tests.tui.app")
-            from pgwatch_tests.cli.runs.dashboard import preferences as dashboard_preferences
             from pgwatch_tests.cli.runs.dashboard.counted_database import CountedDatabase
-            from pgwatch_tests.cli.runs.dashboard.seen_names import SeenNames
+            from pgwatch_tests.cli.runs.dashboard.live_server import LiveServer
             from pgwatch_tests.cli.runs.dashboard.sweeps import DashboardSweeps
             from pgwatch_tests.text.plain_text import plain
             from pgwatch_tests.tui.app import Dashboard
@@ -91,53 +104,6 @@ def run_dashboard(
 
             gc.freeze()
             gc.enable()
-
-            async def read_locks() -> LockSnapshot:
-                snapshot = await (under_way.pop() if under_way else source.read())
-                seen.add(snapshot)
-                return snapshot
-
-            async def read_leaks() -> LeakReport:
-                if source.is_wanted and counted.settings is settings:
-                    raise NotCheckedError(
-                        "the database is being dropped, altered or copied: counted after that"
-                    )
-                # A scan's own attempt to connect ends with the scan, and may leave a waiting backend behind.
-                await source.attempts.probe(LIMITS)
-                from pgwatch_tests.leaks.gate import DEFAULT_KINDS
-                from pgwatch_tests.leaks.scan import LeakScan
-
-                scan = LeakScan(counted.settings, kinds=DEFAULT_KINDS, names=seen.all)
-                try:
-                    return await in_daemon_thread(scan.run, "leak scan")
-                except asyncio.CancelledError:
-                    scan.cancel()
-                    raise
-
-            async def read_leaked(table: str) -> FoundRows:
-                if source.is_wanted and counted.settings is settings:
-                    raise NotCheckedError("the database is being dropped, altered or copied: read after that")
-                await source.attempts.probe(LIMITS)
-                from pgwatch_tests.leaks.found_rows import FoundRowsReader
-
-                reader = FoundRowsReader(counted.settings, table, seen.all)
-                try:
-                    return await in_daemon_thread(reader.run, "leaked rows")
-                except asyncio.CancelledError:
-                    reader.cancel()
-                    raise
-
-            async def do(action: Action) -> Outcome:
-                from pgwatch_tests.locks.actions.execution import act
-
-                try:
-                    return await act(settings, action)
-                except CannotConnectError:
-                    # With no place left on the server, the poll's own has to do.
-                    async with source.standing_aside():
-                        return await act(settings, action)
-
-            seen = SeenNames()
             loop = asyncio.get_running_loop()
 
             def warn(text: str) -> None:
@@ -146,26 +112,30 @@ def run_dashboard(
                 with suppress(RuntimeError):
                     loop.call_soon_threadsafe(tell)
 
-            preferred = dashboard_preferences.user_file()
             with closing(DashboardSweeps(settings, warn)) as sweeps:
                 counted = CountedDatabase(settings, sweeps.use)
+                server = LiveServer(source, settings, counted, first)
                 app = Dashboard(
-                    read_locks,
-                    read_leaks,
-                    act=None if settings.read_only else do,
+                    server.read_locks,
+                    server.read_leaks,
+                    act=None if settings.read_only else server.act,
                     read_held=source.held_locks,
                     sweeps=sweeps.desk(),
-                    read_leaked=read_leaked,
+                    read_leaked=server.read_leaked,
                     databases=DatabaseDesk(counted.names, lambda: counted.name, counted.switch),
-                    refresh_s=dashboard_preferences.refresh_s(preferred, settings),
-                    preferences=dashboard_preferences.preferences(preferred, settings.dashboard, theme),
+                    refresh_s=refresh_s,
+                    preferences=preferences.preferences(preferred, settings.dashboard, theme),
                     shows_tips=shows_tips,
                 )
+                picture.hand_over(app)
                 if seconds is not None:
                     loop.call_later(seconds, app.exit, 0)
                 return await run_until_left(app)
 
-    return asyncio.run(run())
+
+def _show(picture: FirstPicture, answered: asyncio.Task[LockSnapshot]) -> None:
+    if not answered.cancelled() and answered.exception() is None:
+        picture.show(answered.result())
 
 
 def is_interactive() -> bool:

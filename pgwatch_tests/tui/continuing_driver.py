@@ -1,0 +1,20 @@
+"""A driver that goes on where the first picture is shown: it enters no other screen, which would be empty."""
+
+from __future__ import annotations
+
+from textual.drivers.linux_driver import LinuxDriver
+
+_OTHER_SCREEN = "\x1b[?1049h"
+
+
+class ContinuingDriver(LinuxDriver):
+    """Textual's driver for a terminal that shows its other screen already."""
+
+    _has_begun = False
+
+    def write(self, data: str) -> None:
+        """Writes to the terminal; not what the terminal does already."""
+        if data == _OTHER_SCREEN and not self._has_begun:
+            self._has_begun = True
+            return
+        super().write(data)

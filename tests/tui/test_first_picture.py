@@ -1,0 +1,125 @@
+"""The first picture is the dashboard's own, some moments earlier, and leaves the terminal as it was."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import signal
+import subprocess
+import termios
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.cells import cell_len
+
+from pgwatch_tests.embedded.server import EmbeddedServer
+from pgwatch_tests.leaks.model import LeakReport
+from pgwatch_tests.locks.graph.settled_waits import settle
+from pgwatch_tests.locks.model import LockSnapshot
+from pgwatch_tests.text.toned_text import Toned, text_of
+from pgwatch_tests.tui.app import Dashboard
+from pgwatch_tests.tui.first_picture import in_sequences, lines
+from pgwatch_tests.tui.widgets.header_figures import live_manner
+from screenshots.pictures import settled
+from tests.cli.running import environment
+from tests.locks.snapshots import session, snapshot
+from tests.tui.driving import NEVER, blocked_snapshot, screen_text
+from tests.waiting import PATIENCE_S
+
+PLACE = re.compile(r"\x1b\[([0-9]+);1H")
+PRINTED = st.characters(exclude_categories=("Cc", "Cs"))
+MANNER = live_manner(NEVER, is_read_only=True)
+OTHER_SCREEN = b"\x1b[?1049h"
+BACK = b"\x1b[?1049l"
+
+
+def quiet_snapshot() -> LockSnapshot:
+    return settle(None, snapshot(sessions=(session(1, state="idle"),)))
+
+
+@pytest.mark.parametrize("size", [(80, 24), (140, 40)])
+@pytest.mark.parametrize("seen", [blocked_snapshot(), quiet_snapshot()], ids=["blocked", "quiet"])
+async def test_it_shows_what_the_dashboard_then_shows_in_the_same_place(
+    seen: LockSnapshot, size: tuple[int, int]
+) -> None:
+    early = [text_of(tuple(line)).rstrip() for line in lines(seen, MANNER, size)]
+
+    async def read_locks() -> LockSnapshot:
+        return seen
+
+    async def read_leaks() -> LeakReport:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    app = Dashboard(read_locks, read_leaks, refresh_s=NEVER)
+    async with app.run_test(size=size) as pilot:
+        await settled(pilot)
+        then = [line.rstrip() for line in screen_text(app).split("\n")]
+
+    assert early == [line if number not in (2, 3) else "" for number, line in enumerate(then[: len(early)])]
+
+
+@given(
+    st.lists(st.lists(st.builds(Toned, st.text(PRINTED), st.sampled_from(["", "root", "quiet"])))),
+    st.integers(1, 60),
+    st.integers(1, 20),
+)
+def test_no_line_leaves_its_place(shown: list[list[Toned]], width: int, height: int) -> None:
+    written = in_sequences(iter(shown), (width, height), colours=False)
+
+    found = PLACE.split(re.sub(r"\x1b\[[0-9;]*m", "", written))[1:]
+    assert found[::2] == [str(number) for number in range(1, min(height, len(shown)) + 1)]
+    assert all(cell_len(text) <= width for text in found[1::2])
+
+
+WAITS = """
+import signal, sys, termios
+from pgwatch_tests.tui.first_picture import FirstPicture
+from pgwatch_tests.tui.widgets.header_figures import live_manner
+from tests.tui.driving import blocked_snapshot
+with FirstPicture(live_manner(1.0, is_read_only=False)) as picture:
+    picture.show(blocked_snapshot())
+    signal.pause()
+"""
+
+
+def until_written(terminal: int, *words: bytes) -> bytes:
+    """What was written to a terminal until all of `words` are there."""
+    written = b""
+    while not all(word in written for word in words):
+        written += os.read(terminal, 65_536)
+    return written
+
+
+def test_it_gives_the_terminal_back_when_it_is_ended_meanwhile(python: str) -> None:
+    ours, theirs = os.openpty()
+    before = termios.tcgetattr(theirs)
+    with subprocess.Popen(
+        [python, "-c", WAITS], stdin=theirs, stdout=theirs, stderr=theirs, env=environment()
+    ) as process:
+        until_written(ours, b"blocks 2 tests")
+        assert not termios.tcgetattr(theirs)[3] & termios.ECHO
+        process.send_signal(signal.SIGTERM)
+        until_written(ours, BACK)
+        assert process.wait(timeout=PATIENCE_S) == 128 + signal.SIGTERM
+    assert termios.tcgetattr(theirs) == before
+    os.close(ours)
+    os.close(theirs)
+
+
+def test_the_dashboard_draws_over_it_and_takes_what_was_typed(server: EmbeddedServer, python: str) -> None:
+    ours, theirs = os.openpty()
+    termios.tcsetwinsize(theirs, (24, 80))
+    before = termios.tcgetattr(theirs)
+    command = [python, "-m", "pgwatch_tests", "dashboard", "--dsn", server.dsn()]
+    with subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs, env=environment()) as process:
+        written = until_written(ours, OTHER_SCREEN, b"othing is blocked")
+        os.write(ours, b"q")
+        written += until_written(ours, BACK)
+        assert process.wait(timeout=PATIENCE_S) == 0
+    assert written.count(OTHER_SCREEN) == 1
+    assert termios.tcgetattr(theirs) == before
+    os.close(ours)
+    os.close(theirs)
