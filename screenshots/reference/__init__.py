@@ -1,4 +1,4 @@
-"""The parts of docs/reference that are made of the code: commands, settings, findings, documents …"""
+"""The parts of docs/reference, and of two guides, that are made of the code: commands, settings, keys …"""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
-from screenshots.reference import commands, diagnoses, documents, findings, limits, settings
+from screenshots.reference import commands, diagnoses, documents, findings, keys, limits, settings
 
 FOLDER = Path(__file__).parents[2] / "docs" / "reference"
 SECTIONS: Mapping[str, Callable[[], str]] = {
@@ -19,6 +19,7 @@ SECTIONS: Mapping[str, Callable[[], str]] = {
     "shard-findings": findings.of_shards,
     "session-settings": limits.session_settings,
     "session-limits": limits.session_limits,
+    "keys": keys.keys,
     "diagnoses": diagnoses.text,
     "documents": documents.text,
 }
@@ -27,7 +28,8 @@ _SECTION = re.compile(r"(<!-- output: (?P<name>[\w-]+) -->\n).*?(<!-- end -->)",
 
 def pages() -> Iterator[tuple[Path, str]]:
     """Yields each page, with its sections made anew. Raises KeyError for an unknown section."""
-    for path in (*sorted(FOLDER.glob("*.md")), FOLDER.parent / "safety.md"):
+    others = (FOLDER.parent / name for name in ("dashboard.md", "safety.md"))
+    for path in (*sorted(FOLDER.glob("*.md")), *others):
         yield path, filled(path.read_text(encoding="utf-8"))
 
 

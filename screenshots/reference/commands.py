@@ -20,17 +20,27 @@ _CHECKS = {"check": "1 with `--check`, if files are missing or older"}
 
 
 def text() -> str:
-    """A section for each command: what it does, its options, its exit codes."""
-    return "\n\n".join(section for _, section in sections())
+    """A list of the commands, then a section for each: what it does, its options, its exit codes."""
+    return "\n\n".join((_overview(), *(section for _, section in sections())))
+
+
+def _overview() -> str:
+    rows = ((f"[`{name}`](#{name})", plain(one.get_short_help_str(200))) for name, one, _ in _commands())
+    return table(("command", "does"), rows)
 
 
 def sections() -> Iterator[tuple[str, str]]:
     """Yields the name of each command and its section; a command's own commands follow it."""
+    for name, command, context in _commands():
+        yield from _sections(name, command, context)
+
+
+def _commands() -> Iterator[tuple[str, click.Command, click.Context]]:
     context = cli.group.make_context("pgwatch-tests", ["dashboard"])
     for name in cli.COMMANDS:
         command = cli.group.get_command(context, name)
         assert command is not None
-        yield from _sections(name, command, context)
+        yield name, command, context
 
 
 def _sections(name: str, command: click.Command, parent: click.Context) -> Iterator[tuple[str, str]]:

@@ -1,11 +1,13 @@
 """Reads a built site in a real browser: `python -m tests.docs.site site [PICTURES]`.
 
 Each page, at the widths of a screen and of a phone: nothing sticks out to the right, nothing is asked of
-another machine, no script fails. With a second directory, a picture of each page goes there.
+another machine, no script fails. The search answers, though the pages come from a disk. With a second
+directory, a picture of each page goes there.
 """
 
 from __future__ import annotations
 
+import json
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -24,6 +26,25 @@ _STICKS_OUT = """
   const wide = [...document.querySelectorAll('article *')].filter(
     one => one.getBoundingClientRect().right > width + 1 && !scrolls(one.parentElement));
   return document.documentElement.scrollWidth + ' px: ' + (wide[0] ? wide[0].outerHTML.slice(0, 120) : '?');
+})()
+"""
+# The search's dialog has its own tree; it opens when the button's script is there.
+_FOUND = """
+(async () => {
+  const pause = () => new Promise(done => setTimeout(done, 20));
+  const dialog = () => [...document.body.children].find(one => one.shadowRoot)?.shadowRoot;
+  for (let tries = 0; tries < 500; tries++) {
+    document.querySelector('.md-search__button').click();
+    const input = dialog()?.querySelector('input');
+    if (input && input.value !== WORDS) {
+      input.value = WORDS;
+      input.dispatchEvent(new Event('input', {bubbles: true}));
+    }
+    const found = dialog()?.querySelector('a[href]');
+    if (found) return found.href;
+    await pause();
+  }
+  return null;
 })()
 """
 _HEIGHT = "Math.min(document.documentElement.scrollHeight, 6000)"
@@ -47,6 +68,14 @@ def problems(site: Path, pictures: Path | None = None) -> Iterator[str]:
                     tab.picture(pictures / f"{name.replace('/', '-')}-{size[0]}.png")
 
 
+def found_by_search(page: Path, words: str) -> str | None:
+    """Returns the address of the first result of the search on a page, None if it finds nothing."""
+    with tempfile.TemporaryDirectory() as folder, browser(Path(folder)) as tab:
+        tab.size(*SCREEN)
+        tab.open(page.resolve())
+        return cast(str | None, tab.evaluate(_FOUND.replace("WORDS", json.dumps(words))))
+
+
 def _faults(tab: Browser) -> Iterator[str]:
     if wide := tab.evaluate(_STICKS_OUT):
         yield f"sticks out, {wide}"
@@ -62,5 +91,8 @@ def _faults(tab: Browser) -> Iterator[str]:
 if __name__ == "__main__":
     target = Path(sys.argv[2]) if len(sys.argv) > 2 else None
     found = list(problems(Path(sys.argv[1]), target))
+    place = found_by_search(Path(sys.argv[1]) / "recipes" / "go.html", "deadlock detected")
+    if "/faq.html" not in (place or ""):
+        found.append(f"the search for a deadlock leads to {place}")
     print("\n".join(found) or "every page fits, and asks nothing of another machine")
     sys.exit(bool(found))
