@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 
 OWN_NAME = "pgwatch-tests"
 _MAX_BYTES = 63
@@ -52,8 +53,12 @@ class TestIdentity:
         return f"{self.runner}:{self.worker}" if self.worker else self.runner
 
 
+@lru_cache(maxsize=4096)
 def parse(application_name: str) -> TestIdentity | None:
-    """The test that an `application_name` names, or None where it names none."""
+    """The test that an `application_name` names, or None where it names none.
+
+    Cached: polls see the same sessions again and again.
+    """
     match = _NAME.match(application_name)
     if match is None or not (match["test"] or match["digest"]):
         return None

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import cached_property
 from typing import Literal, NamedTuple
 
 from pgwatch_tests.identity.application_name import OWN_NAME, TestIdentity, parse
@@ -325,9 +326,9 @@ class Capacity:
         return self.locked_objects > _NEARLY * self.max_locked_objects
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class LockSnapshot:
-    """One poll of the whole server."""
+    """One poll of the whole server. What all that show it ask for is made once."""
 
     sampled_at: datetime
     server_version: str
@@ -372,7 +373,7 @@ class LockSnapshot:
         """All edges one by one, which may be very many."""
         return tuple(edge for group in self.groups for edge in group.edges)
 
-    @property
+    @cached_property
     def shown_groups(self) -> tuple[EdgeGroup, ...]:
         """The edges that are surely no ghosts."""
         return tuple(group for group in self.groups if group.confirmed)
@@ -382,17 +383,17 @@ class LockSnapshot:
         """The shown edges one by one, which may be very many."""
         return tuple(edge for group in self.shown_groups for edge in group.edges)
 
-    @property
+    @cached_property
     def blocked(self) -> int:
         """The number of sessions that wait for another."""
         return len({group.waiter for group in self.groups if group.confirmed})
 
-    @property
+    @cached_property
     def clients(self) -> tuple[Session, ...]:
         """The sessions of clients, ours left out."""
         return tuple(one for one in self.sessions if one.is_client and one.application_name != OWN_NAME)
 
-    @property
+    @cached_property
     def hidden_sessions(self) -> int:
         """The number of clients' sessions whose state our role may not see."""
         return sum(session.hidden for session in self.clients)

@@ -162,9 +162,10 @@ class Dashboard(PersonalApp):
         if not self._has_begun_the_rest:
             self.call_after_refresh(self._begin_the_rest)
         if isinstance(outcome, PollFailed):
-            line.status = replace(line.status, trouble=outcome.reason)
             self._latest.interrupt()
-            self._grow_older()
+            line.status = replace(
+                line.status, trouble=outcome.reason, age_s=self._latest.age_s(self._clock())
+            )
             return
         now_s = self._clock()
         if changed := self._latest.take_locks(outcome.value, now_s, paused=self._locks_poller.paused):
@@ -180,12 +181,13 @@ class Dashboard(PersonalApp):
                 self._latest.blocked_trend,
                 replace(line.status.facts, troubles=self._latest.troubles),
             )
-            line.status = replace(line.status, trouble="", snapshot=outcome.value, trend=trend, facts=facts)
+            line.status = replace(
+                line.status, trouble="", snapshot=outcome.value, trend=trend, facts=facts, age_s=0
+            )
             self._show_tab()
             self._show_tip()
         else:
-            line.status = replace(line.status, trouble="")
-        self._grow_older()
+            line.status = replace(line.status, trouble="", age_s=0)
 
     async def _load_past(self) -> None:
         # Beside the loop: nobody waits for it.
@@ -222,7 +224,8 @@ class Dashboard(PersonalApp):
         if self._is_closing:
             return
         line = self._status_line
-        line.status = replace(line.status, age_s=self._latest.age_s(self._clock()))
+        if line.tells_age:
+            line.status = replace(line.status, age_s=self._latest.age_s(self._clock()))
 
     # By Textual's name for it: the tab is loaded later.
     def on_sweeps_tab_next_sweep(self, event: SweepsTab.NextSweep) -> None:
@@ -286,7 +289,8 @@ class Dashboard(PersonalApp):
 
     def _show_paused(self) -> None:
         line, key = self._status_line, self.key_of("pause")
-        line.status = replace(line.status, paused=self._locks_poller.paused, resume_key=key)
+        age_s = self._latest.age_s(self._clock())
+        line.status = replace(line.status, paused=self._locks_poller.paused, resume_key=key, age_s=age_s)
 
     def tab_opened(self) -> None:
         """Names other keys in the tip, and to resume by: the open tab may use the usual ones otherwise."""

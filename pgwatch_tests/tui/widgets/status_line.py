@@ -68,11 +68,17 @@ class StatusLine(Vertical):
         if not self.is_mounted:
             return
         # Ages change every second; figures and verdict are those of the last poll.
-        if replace(before, age_s=now.age_s) != now:
-            if (before.snapshot, before.facts, before.trouble) != (now.snapshot, now.facts, now.trouble):
-                self._judge()
-            self._show()
-        self._show_banner()
+        if replace(before, age_s=now.age_s) == now:
+            self._show_banner()
+            return
+        if (before.snapshot, before.facts, before.trouble) != (now.snapshot, now.facts, now.trouble):
+            self._judge()
+        self._show()
+
+    @property
+    def tells_age(self) -> bool:
+        """Whether the age of the data is on the screen."""
+        return bool(self.status.trouble) or self.status.paused
 
     def _judge(self) -> None:
         status = self.status
