@@ -18,7 +18,7 @@ from tests.cli.running import as_ordinary_account, pgwatch
 from tests.record.made_events import facts
 from tests.record.recordings import make_recording
 
-REPORTS = Path(__file__).parents[1] / "junit" / "reports"
+REPORTS = Path(__file__).parents[2] / "junit" / "reports"
 PASSED = '<testsuite name="a"><testcase classname="a.test.ts" name="one" time="1"/></testsuite>'
 FAILED = PASSED.replace("/></testsuite>", '><failure message="no"/></testcase></testsuite>')
 
