@@ -269,7 +269,7 @@ class Dashboard(PersonalApp):
 
     def _show_past_or_present(self) -> None:
         line = self._status_line
-        line.status = replace(line.status, snapshot=self._latest.snapshot)
+        line.status = replace(line.status, snapshot=self._latest.snapshot, trend=self._latest.blocked_trend)
         self._show_viewed()
         self._latest.force_redraw()
         self._show_tab()

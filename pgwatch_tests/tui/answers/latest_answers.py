@@ -114,8 +114,8 @@ class LatestAnswers:
 
     @property
     def blocked_trend(self) -> Trend:
-        """The blocked sessions of the last minutes."""
-        return tuple(self._blocked_trend.over_time())
+        """The blocked sessions of the minutes up to the shown moment."""
+        return tuple(self._blocked_trend.over_time(self.viewed and self.viewed.sampled_at))
 
     def forget_leaks(self) -> None:
         """Forgets all counts: another database is counted from now on."""
