@@ -162,10 +162,11 @@ class Dashboard(PersonalApp):
         if not self._has_begun_the_rest:
             self.call_after_refresh(self._begin_the_rest)
         if isinstance(outcome, PollFailed):
-            self._latest.interrupt()
+            self._latest.fail(outcome.reason, self._clock() + outcome.retry_in_s)
             line.status = replace(
                 line.status, trouble=outcome.reason, age_s=self._latest.age_s(self._clock())
             )
+            self._count_down()
             return
         now_s = self._clock()
         if changed := self._latest.take_locks(outcome.value, now_s, paused=self._locks_poller.paused):
@@ -226,6 +227,12 @@ class Dashboard(PersonalApp):
         line = self._status_line
         if line.tells_age:
             line.status = replace(line.status, age_s=self._latest.age_s(self._clock()))
+        self._count_down()
+
+    def _count_down(self) -> None:
+        """Says anew, where there is no answer yet, when the next attempt is."""
+        if self._latest.count_down(self._clock(), paused=self._locks_poller.paused):
+            self._show_tab()
 
     # By Textual's name for it: the tab is loaded later.
     def on_sweeps_tab_next_sweep(self, event: SweepsTab.NextSweep) -> None:

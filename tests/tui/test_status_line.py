@@ -21,7 +21,7 @@ from pgwatch_tests.tui.widgets.live_table import LiveTable
 from screenshots.pictures import settled
 from tests.locks.snapshots import MOMENT, edge, session, snapshot
 from tests.tui.acting import Doing
-from tests.tui.driving import Feed, blocked_snapshot, leak_report, screen_text, text_of
+from tests.tui.driving import Feed, blocked_snapshot, leak_report, screen_text, text_of, until
 from tests.tui.tabs.sweeping import JOBS, Sweeping
 
 
@@ -55,7 +55,16 @@ async def test_without_any_answer_the_reason_is_shown() -> None:
     app = source.dashboard()
     async with app.run_test(size=(80, 24)) as pilot:
         await settled(pilot)
-        assert "No data yet: connection refused" in screen_text(app)
+        assert text_of(app, "#verdict") == "● No data yet: connection refused"
+        assert not app.query_one("#banner").display
+        assert "Not connected. Trying again in " in text_of(app, "#no-locks")
+        assert "Check: is the server started" in text_of(app, "#no-locks")
+        await pilot.press("2")
+        assert "Not connected. Trying again in " in text_of(app, "#no-sessions")
+        source.locks = blocked_snapshot()
+        await pilot.press("1", "r")
+        await until(pilot, lambda: app.query_one("#lock-tree", LiveTable).row_count == 3)
+        assert not app.query_one("#no-locks").display
 
 
 async def test_pause_and_go_on() -> None:

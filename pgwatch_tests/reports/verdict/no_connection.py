@@ -1,4 +1,4 @@
-"""Words for a server that no connection could be made to: why, when it is tried again, what to check. Pure."""
+"""Words where there is no connection: why, when it is tried again, what to check. Pure."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from pgwatch_tests.reports.render.detail_text import Line, joined
 from pgwatch_tests.text.plain_text import plain
 from pgwatch_tests.text.toned_text import Cell, Toned
 
-# Messages of libpq and psycopg, and of the server (InitPostgres in src/backend/utils/init/postinit.c, auth.c and
-# hba.c in src/backend/libpq). In other languages (lc_messages) none matches.
+# Messages of libpq and psycopg, and of the server (src/backend/utils/init/postinit.c; auth.c and hba.c in
+# src/backend/libpq). In other languages (lc_messages) none matches.
 _CHECKS = (
     (
         r"connection refused|no such file or directory|is the server running",
@@ -38,8 +38,8 @@ _CHECKS = (
     ),
 )
 _ANY = (
-    "host, port, database and user, of --dsn, PGWATCH_DSN, DATABASE_URL, [tool.pgwatch-tests] in pyproject.toml, or "
-    "libpq's own PGHOST and PGSERVICE: the first of these that is set counts."
+    "host, port, database and user, of --dsn, PGWATCH_DSN, DATABASE_URL, [tool.pgwatch-tests] in "
+    "pyproject.toml, or libpq's own PGHOST and PGSERVICE: the first of these that is set counts."
 )
 
 
@@ -50,14 +50,17 @@ def what_to_check(reason: str) -> str:
     return next((check for words, check in _CHECKS if re.search(words, reason, re.IGNORECASE)), _ANY)
 
 
-def no_connection(reason: str, retry_in_s: float, refresh_key: str) -> Cell:
-    """What is said in place of the rows: `retry_in_s` seconds until the next attempt."""
-    seconds = math.ceil(retry_in_s)
-    again = f"Trying again in {seconds} s; {refresh_key} tries now." if seconds > 0 else "Trying again …"
+def no_connection(reason: str, retry_in_s: float | None) -> Cell:
+    """What is said in place of the rows: `retry_in_s` seconds until the next attempt; None while paused."""
+    if retry_in_s is None:
+        again = "Paused: no further attempt until polling is resumed."
+    else:
+        seconds = math.ceil(retry_in_s)
+        again = f"Trying again in {seconds} s." if seconds > 0 else "Trying again …"
     lines: list[Line] = [
         (Toned("Not connected. ", "trouble"), Toned(again)),
         (),
-        (Toned(f"{plain(reason)}."),),
+        (Toned(plain(reason)),),
     ]
     if check := what_to_check(reason):
         lines += [(), (Toned(f"Check: {check}", "notice"),)]

@@ -9,8 +9,10 @@ from pgwatch_tests.locks.contention.contention import Contention, ContentionMete
 from pgwatch_tests.locks.contention.last_troubles import LastTroubles, Trouble
 from pgwatch_tests.locks.graph.lock_graph import LockGraph, graph_of
 from pgwatch_tests.locks.model import LockSnapshot
+from pgwatch_tests.reports.verdict.no_connection import no_connection
 from pgwatch_tests.text import durations
 from pgwatch_tests.text.times import clock
+from pgwatch_tests.text.toned_text import Cell
 from pgwatch_tests.tui.answers.blocked_trend import BlockedTrend
 from pgwatch_tests.tui.answers.leak_trend import LeakTrend
 from pgwatch_tests.tui.widgets.header_figures import Trend
@@ -23,10 +25,13 @@ if TYPE_CHECKING:
 class LatestAnswers:
     """The data that the tabs show of a live server. Times are by a monotonic clock, in seconds."""
 
-    absence = "Waiting for the server's first answer …"
     contention_restarts = True
 
     def __init__(self, now_s: float) -> None:
+        self.absence: Cell = "Waiting for the server's first answer …"
+        """What is said in place of the rows until there is a snapshot."""
+        self._failure = ""
+        self._retry_at_s = math.inf
         self._newest: LockSnapshot | None = None
         self.viewed: LockSnapshot | None = None
         """The moment of the last hour that is looked at; None: the newest."""
@@ -102,6 +107,19 @@ class LatestAnswers:
         if self.past is not None and self._newest is not None:
             self.past.add(self._newest)
 
+    def fail(self, reason: str, retry_at_s: float) -> None:
+        """Records a failed poll, and when the next one is due."""
+        self._failure, self._retry_at_s = reason, retry_at_s
+        self.interrupt()
+
+    def count_down(self, now_s: float, *, paused: bool) -> bool:
+        """Says anew why there is no snapshot yet; returns whether that changed."""
+        if self._newest is not None or not self._failure:
+            return False
+        before, retry_in_s = self.absence, None if paused else self._retry_at_s - now_s
+        self.absence = no_connection(self._failure, retry_in_s)
+        return self.absence != before
+
     def interrupt(self) -> None:
         """Marks the time until the next poll as unobserved: a poll failed, or polling is paused."""
         self._contention.interrupt()
@@ -115,7 +133,8 @@ class LatestAnswers:
     @property
     def blocked_trend(self) -> Trend:
         """The blocked sessions of the minutes up to the shown moment."""
-        return tuple(self._blocked_trend.over_time(self.viewed and self.viewed.sampled_at))
+        until = None if self.viewed is None else self.viewed.sampled_at
+        return tuple(self._blocked_trend.over_time(until))
 
     def forget_leaks(self) -> None:
         """Forgets all counts: another database is counted from now on."""

@@ -78,7 +78,7 @@ class ContentionTab(DashboardTab):
         super().__init__()
         self._by: ContentionGrouping = "test"
         self._seen: Contention | None = None
-        self._absence = ""
+        self._absence: Cell = ""
         self._restarts = True
         self._pairs: dict[str, Pair] = {}
 

@@ -16,7 +16,7 @@ from pgwatch_tests.reports.sessions.session_rows import ORDERS, Order, SessionRo
 from pgwatch_tests.text import durations
 from pgwatch_tests.text.numbers import plural
 from pgwatch_tests.text.plain_text import shortened_middle, shortened_test
-from pgwatch_tests.text.toned_text import Toned, beside
+from pgwatch_tests.text.toned_text import Cell, Toned, beside
 from pgwatch_tests.tui.tabs.tab import DashboardTab, TabData
 from pgwatch_tests.tui.widgets.column_widths import Column
 from pgwatch_tests.tui.widgets.detail_pane import TALL, DetailPane
@@ -62,7 +62,7 @@ class SessionsTab(DashboardTab):
         self._acts = acts
         self._order: Order = next(iter(ORDERS))
         self._snapshot: LockSnapshot | None = None
-        self._absence = ""
+        self._absence: Cell = ""
         self._several = False
         """Whether sessions of several databases were seen."""
 

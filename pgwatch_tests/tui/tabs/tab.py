@@ -45,7 +45,7 @@ class TabData(Protocol):
         """The troubles of the last polls that are over, the last one first."""
 
     @property
-    def absence(self) -> str:
+    def absence(self) -> Cell:
         """The reason why there is no snapshot, shown in its place."""
 
     @property

@@ -43,6 +43,13 @@ class Status:
     """How old the data is, in whole seconds."""
 
 
+def _no_verdict(status: Status) -> tuple[Clause, ...]:
+    """What is said where there is no snapshot: the reason for that."""
+    if status.manner.is_recorded or not status.trouble:
+        return ()
+    return (Clause((f"no data yet: {plain(status.trouble)}",), "trouble"),)
+
+
 class StatusLine(Vertical):
     """A line of figures, the verdict, and a banner while the data is stale or polling is paused."""
 
@@ -93,10 +100,12 @@ class StatusLine(Vertical):
     def _show(self) -> None:
         if not self.is_mounted:
             return
+        status = self.status
         # Before the first layout it is as wide as the app: so it is drawn once.
         width = (self.content_size.width if self.size.width else self.app.size.width) - _PADDING
         self.query_one("#figures", StillText).say(self._figures(width))
-        self.query_one("#verdict", StillText).say(fitted(self._clauses, width))
+        shown = fitted(self._clauses or _no_verdict(status), width)
+        self.query_one("#verdict", StillText).say(shown)
         self._show_banner()
 
     def _figures(self, width: int) -> Cell:
@@ -113,8 +122,6 @@ class StatusLine(Vertical):
             text = status.viewed
         elif status.trouble and status.snapshot is not None:
             text = f"Stale, data {status.age_s} s old: {plain(status.trouble)}"
-        elif status.trouble:
-            text = f"No data yet: {plain(status.trouble)}"
         elif status.paused:
             text = f"Paused, data {status.age_s} s old. {status.resume_key} resumes, r refreshes once."
         else:

@@ -8,7 +8,8 @@ from textual.pilot import Pilot
 
 from pgwatch_tests.locks.graph.settled_waits import settle
 from pgwatch_tests.locks.model import LockSnapshot
-from pgwatch_tests.tui.answers.latest_answers import fingerprint
+from pgwatch_tests.text.toned_text import text_of
+from pgwatch_tests.tui.answers.latest_answers import LatestAnswers, fingerprint
 from tests.locks.snapshots import edge, session, snapshot
 from tests.tui.driving import Feed, leak_report, screen_text
 
@@ -62,3 +63,19 @@ async def test_a_refresh_by_hand_is_drawn() -> None:
         await pilot.press("r")
         await next_poll(pilot, source)
         assert "12 min" in screen_text(app)
+
+
+def test_what_is_said_until_there_is_an_answer() -> None:
+    latest = LatestAnswers(0.0)
+    assert not latest.count_down(0.0, paused=False)
+    assert text_of(latest.absence).startswith("Waiting")
+    latest.fail("connection refused", 12.0)
+    assert latest.count_down(10.5, paused=False)
+    assert "Trying again in 2 s." in text_of(latest.absence)
+    assert not latest.count_down(10.6, paused=False)
+    assert latest.count_down(11.5, paused=False)
+    assert "Trying again in 1 s." in text_of(latest.absence)
+    assert latest.count_down(11.6, paused=True)
+    latest.take_locks(waiting(1.0), 12.0, paused=False)
+    latest.fail("gone", 13.0)
+    assert not latest.count_down(12.0, paused=False)
