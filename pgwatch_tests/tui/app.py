@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
-from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
@@ -19,10 +17,10 @@ from pgwatch_tests.locks.snapshot.poll_interval import PollPace
 from pgwatch_tests.tui.actions import tell, tell_server_change
 from pgwatch_tests.tui.answers.latest_answers import LatestAnswers
 from pgwatch_tests.tui.answers.poller import Polled, Poller, PollFailed, next_interval_s
+from pgwatch_tests.tui.app_with_past import AppWithPast
 from pgwatch_tests.tui.database_desk import DatabaseDesk, pick_database
 from pgwatch_tests.tui.keys.key_bindings import LIVE_KEYS
 from pgwatch_tests.tui.keys.preferences import Preferences
-from pgwatch_tests.tui.personal_app import PersonalApp
 from pgwatch_tests.tui.screens.detail import ReadHeld
 from pgwatch_tests.tui.screens.leak import ReadRows
 from pgwatch_tests.tui.session_actions import SessionActions
@@ -55,7 +53,7 @@ _FIRST_ANSWER_WITHIN_S = 1.0
 """What the first picture doesn't need begins after it, or when it takes longer than this."""
 
 
-class Dashboard(PersonalApp):
+class Dashboard(AppWithPast):
     """Shows what `read_locks` and `read_leaks` return of a live server.
 
     Both may raise PgwatchError and are then called again. `act` does a confirmed action, and may raise
@@ -148,7 +146,7 @@ class Dashboard(PersonalApp):
             self._has_begun_the_rest = True
             start_worker(self, self.mount_tabs, "tabs")
             start_worker(self, self._leaks_poller.run, "leaks")
-            start_worker(self, self._load_past, "past")
+            start_worker(self, self.load_past, "past")
 
     # Answers of the pollers.
 
@@ -161,14 +159,12 @@ class Dashboard(PersonalApp):
         line = self._status_line
         if not self._has_begun_the_rest:
             self.call_after_refresh(self._begin_the_rest)
+        now_s = self._clock()
         if isinstance(outcome, PollFailed):
-            self._latest.fail(outcome.reason, self._clock() + outcome.retry_in_s)
-            line.status = replace(
-                line.status, trouble=outcome.reason, age_s=self._latest.age_s(self._clock())
-            )
+            self._latest.fail(outcome.reason, now_s + outcome.retry_in_s)
+            line.status = replace(line.status, trouble=outcome.reason, age_s=self._latest.age_s(now_s))
             self._count_down()
             return
-        now_s = self._clock()
         if changed := self._latest.take_locks(outcome.value, now_s, paused=self._locks_poller.paused):
             tell_server_change(self, changed)
         # While something waits, polls are frequent: most change nothing but durations.
@@ -176,25 +172,17 @@ class Dashboard(PersonalApp):
         if is_news:
             self._latest.keep()
         if self._latest.viewed is not None:
-            self._show_viewed()
+            self.show_viewed()
         elif is_news:
-            trend, facts = (
-                self._latest.blocked_trend,
-                replace(line.status.facts, troubles=self._latest.troubles),
-            )
+            trend, snapshot = self._latest.blocked_trend, outcome.value
+            facts = replace(line.status.facts, troubles=self._latest.troubles)
             line.status = replace(
-                line.status, trouble="", snapshot=outcome.value, trend=trend, facts=facts, age_s=0
+                line.status, trouble="", snapshot=snapshot, trend=trend, facts=facts, age_s=0
             )
             self._show_tab()
             self._show_tip()
         else:
             line.status = replace(line.status, trouble="", age_s=0)
-
-    async def _load_past(self) -> None:
-        # Beside the loop: nobody waits for it.
-        past = await asyncio.to_thread(import_module, "pgwatch_tests.tui.answers.past")
-        self._latest.past = past.Past()
-        self._latest.keep()
 
     def _leaks_pause_s(self, _: LeakReport, took_s: float) -> float:
         # At most 5 % of the time is spent counting.
@@ -254,36 +242,6 @@ class Dashboard(PersonalApp):
             return
         await self.action_tab(SWEEPS)
         sweeps.plan(event.part)
-
-    # The past.
-
-    def action_go(self, seconds: float) -> None:
-        """Looks at the moment that many seconds earlier (below 0) or later, at the next one at least."""
-        if refusal := self._latest.go(seconds):
-            tell(self, refusal)
-            return
-        self._show_past_or_present()
-
-    def action_now(self) -> None:
-        """Looks at the present again."""
-        self._latest.view(None)
-        self._show_past_or_present()
-
-    def escape_further(self) -> None:
-        """Looks at the present again."""
-        if self._latest.viewed is not None:
-            self.action_now()
-
-    def _show_past_or_present(self) -> None:
-        line = self._status_line
-        line.status = replace(line.status, snapshot=self._latest.snapshot, trend=self._latest.blocked_trend)
-        self._show_viewed()
-        self._latest.force_redraw()
-        self._show_tab()
-
-    def _show_viewed(self) -> None:
-        line = self._status_line
-        line.status = replace(line.status, viewed=self._latest.viewed_in_words)
 
     # Keys.
 
@@ -380,10 +338,8 @@ class Dashboard(PersonalApp):
             return never
         if action in ("act", "follow_advice") and self._latest.viewed is not None:
             return "That is the past: escape goes back to now."
-        if (
-            action == "change_interval"
-            and next_interval_s(self._refresh_s, slower=parameters == (1,)) is None
-        ):
+        slower = parameters == (1,)
+        if action == "change_interval" and next_interval_s(self._refresh_s, slower=slower) is None:
             return f"The server is polled every {self._refresh_s:g} s, which is as far as it goes."
         return super().why_not(action, parameters)
 
