@@ -8,7 +8,8 @@ from datetime import timedelta
 from pgwatch_tests.locks.actions.action import Action, Outcome, SessionAction, is_idle
 from pgwatch_tests.locks.graph.lock_graph import LockGraph
 from pgwatch_tests.locks.model import Party
-from pgwatch_tests.reports.locks.lock_tree import lock_facts, name_of
+from pgwatch_tests.reports.locks.lock_tree import lock_facts
+from pgwatch_tests.reports.locks.test_labels import name_of
 from pgwatch_tests.text import durations
 from pgwatch_tests.text.numbers import plural
 from pgwatch_tests.text.plain_text import one_line, plain

@@ -11,8 +11,9 @@ from pgwatch_tests.locks.diagnosis.evidence import Diagnosis
 from pgwatch_tests.locks.diagnosis.rules import diagnose
 from pgwatch_tests.locks.graph.lock_graph import LockGraph
 from pgwatch_tests.locks.graph.wait_graph import Branch
-from pgwatch_tests.locks.model import Edge, LockSnapshot, Party, Session
+from pgwatch_tests.locks.model import Edge, LockSnapshot, Party
 from pgwatch_tests.locks.waits import lock_modes
+from pgwatch_tests.reports.locks.test_labels import name_of
 from pgwatch_tests.reports.verdict import capacity_use, verdict_line
 from pgwatch_tests.reports.verdict.verdict import LOCKS_ONLY, Facts, clauses
 from pgwatch_tests.text import durations
@@ -100,16 +101,6 @@ def tree_row(
         blocks="" if branch.again else _blocks(graph, party),
         again=branch.again,
     )
-
-
-def name_of(session: Session) -> str:
-    """`gw0 tests/test_a.py::test_b`, `vitest:1 a.test.ts`, or the application's name. Plain text."""
-    identity = session.identity
-    if session.is_connecting:
-        return "a session that is connecting"
-    if identity is None:
-        return plain(session.application_name or session.backend_type)
-    return plain(f"{identity.worker_label} {identity.label}".lstrip())
 
 
 def in_database(name: str, database: str) -> str:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 from pgwatch_tests.identity import test_names
 from pgwatch_tests.locks.model import Session
-from pgwatch_tests.reports.locks.lock_tree import name_of
 from pgwatch_tests.text.plain_text import plain
 
 _MOST_BYTES = 63
+_HASH = re.compile(r" #[0-9a-f]{8}$")
 CUT = "cut by the server at 63 bytes; --tests FILE or the log gives the whole name"
 
 
@@ -36,6 +37,17 @@ class TestLabel:
         return project + bracket + file.rpartition("/")[2] + separator + groups
 
 
+def name_of(session: Session) -> str:
+    """`gw0 tests/test_a.py::test_b`, `vitest:1 a.test.ts`, or the application's name. Plain text."""
+    identity = session.identity
+    if session.is_connecting:
+        return "a session that is connecting"
+    if identity is not None:
+        return plain(f"{identity.worker_label} {identity.label}".lstrip())
+    of_nobody = "unnamed session" if session.backend_type == "client backend" else session.backend_type
+    return plain(session.application_name or of_nobody)
+
+
 def label_of(session: Session) -> TestLabel:
     """The label of a session."""
     identity = session.identity
@@ -44,17 +56,27 @@ def label_of(session: Session) -> TestLabel:
         name = name_of(session)
         return TestLabel(f"{name}…", is_cut=True) if full else TestLabel(name)
     worker = plain(identity.worker_label)
-    name, place = map(plain, test_names.split(identity.test))
     if identity.test == f"#{identity.digest}":
-        return TestLabel(name, worker=worker, is_cut=True)
-    if identity.digest is not None and identity.test.startswith(".."):
-        mark = f" #{identity.digest}"
-        if place:
-            return TestLabel(name, f"…{place.removeprefix('..')}{mark}", worker, is_cut=True)
-        return TestLabel(f"…{name.removeprefix('..')}", mark.strip(), worker, is_cut=True)
+        return TestLabel(plain(identity.test), worker=worker, is_cut=True)
+    label = label_of_test(identity.test if identity.digest is None else identity.label, worker)
     if identity.digest is None and full and not session.known_test:
-        return TestLabel(f"{name}…", place, worker, is_cut=True)
-    return TestLabel(name, place, worker)
+        return TestLabel(f"{label.name}…", label.place, worker, is_cut=True)
+    return label
+
+
+def label_of_test(test: str, worker: str = "") -> TestLabel:
+    """The label of a test by its id; of `..py::test_a #1a2b3c4d`, which 63 bytes have cut, by what is left.
+
+    The hash tells it from others of its name, and nothing to a reader: it belongs to the place.
+    """
+    found = _HASH.search(test)
+    mark = found[0] if found else ""
+    name, place = map(plain, test_names.split(test.removesuffix(mark)))
+    if not test.startswith(".."):
+        return TestLabel(name, f"{place}{mark}".strip(), worker)
+    if place:
+        return TestLabel(name, f"…{place.removeprefix('..')}{mark}", worker, is_cut=True)
+    return TestLabel(f"…{name.removeprefix('..')}", mark.strip(), worker, is_cut=True)
 
 
 def places_shown(labels: Iterable[TestLabel]) -> dict[TestLabel, str]:

@@ -11,10 +11,10 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from pgwatch_tests.identity.test_names import split
 from pgwatch_tests.locks.graph.lock_graph import LockGraph
 from pgwatch_tests.locks.model import Capacity, LockSnapshot, Party, Session
 from pgwatch_tests.locks.waits.session_waits import waits_for
+from pgwatch_tests.reports.locks.test_labels import label_of
 from pgwatch_tests.text import durations
 from pgwatch_tests.text.numbers import at_least, plural
 from pgwatch_tests.text.plain_text import plain, shortened_left
@@ -33,6 +33,7 @@ LONG_IDLE_S = 60.0
 _NAMED = 2
 _LONGEST_NAME = 48
 _SHORT_NAME = 24
+_SHORTEST_NAMES = (16, 10)
 _LONGEST_LOCK, _SHORT_LOCK = 100, 48
 _SHORT_WAIT_S = 1.0
 _LATE_S = 60.0
@@ -101,23 +102,27 @@ def clauses(graph: LockGraph, facts: Facts) -> tuple[Clause, ...]:
 
 def _deadlocks(graph: LockGraph) -> list[Clause]:
     snapshot = graph.snapshot
-    found = [_deadlock(graph, cycle, "deadlock each other", "trouble") for cycle in snapshot.deadlocks]
+    found = [_deadlock(graph, cycle, "deadlock", "trouble") for cycle in snapshot.deadlocks]
     known = set(snapshot.deadlocks)
     return found + [
-        _deadlock(graph, cycle, "seem to deadlock each other", "warning")
+        _deadlock(graph, cycle, "seem to deadlock", "warning")
         for cycle in snapshot.probable_deadlocks
         if cycle not in known
     ]
 
 
 def _deadlock(graph: LockGraph, cycle: Sequence[Party], what: str, tone: Tone) -> Clause:
-    def words(limit: int) -> str:
+    def words(limit: int, what: str) -> str:
         names = [short_name(graph, party, limit) for party in cycle]
         rest = len(names) - _NAMED
         shown = ", ".join(names[:_NAMED]) if rest > 0 else " and ".join(names)
         return f"{shown} and {rest:,} more {what}" if rest > 0 else f"{shown} {what}"
 
-    return Clause((words(_LONGEST_NAME), words(_SHORT_NAME), f"{len(cycle):,} sessions {what}"), tone)
+    whole = f"{what} each other"
+    forms = [words(limit, whole) for limit in (_LONGEST_NAME, _SHORT_NAME)]
+    # Who they are says more than how many.
+    forms += [words(limit, what) for limit in (_SHORT_NAME, *_SHORTEST_NAMES)]
+    return Clause(tuple(dict.fromkeys(forms)), tone)
 
 
 def _late_deadlocks(snapshot: LockSnapshot, troubles: Sequence[Trouble]) -> list[Clause]:
@@ -137,8 +142,11 @@ def _first_root(graph: LockGraph) -> list[Clause]:
 def _other_roots(graph: LockGraph) -> list[Clause]:
     roots = graph.root_blockers[1:]
     behind = {party for root in roots for party in graph.blocked_by(root)}
+    if not roots:
+        return []
     verb = "blocks" if len(roots) == 1 else "block"
-    return [Clause((f"{len(roots):,} more {verb} {len(behind):,}",), "notice")] if roots else []
+    words = f"{plural(len(roots), 'more blocker')}, {len(behind):,} waiting"
+    return [Clause((words, f"{len(roots):,} more {verb} {len(behind):,}"), "notice")]
 
 
 def _root(graph: LockGraph, root: Party) -> Clause:
@@ -169,11 +177,21 @@ def short_name(graph: LockGraph, party: Party, limit: int) -> str:
     if not party.pid:
         return f"prepared transaction {shortened_left(plain(party.gid), limit)}"
     session = graph.sessions.get(party)
-    identity = session.identity if session else None
-    if identity is not None:
-        return shortened_left(plain(split(identity.label).name), limit)
+    if session is not None and session.identity is not None:
+        return _test_name(graph, session, limit)
     name = session.application_name if session else ""
     return f"{shortened_left(plain(name), limit)} (pid {party.pid})" if name else str(party)
+
+
+def _test_name(graph: LockGraph, session: Session, limit: int) -> str:
+    """The test's own name; with its hash only if another test that is cut, too, has the same name."""
+    label = label_of(session)
+    mark = label.place.rpartition("#")[2]
+    if not label.is_cut or not label.place.endswith(f"#{mark}"):
+        return shortened_left(label.name, limit)
+    others = (label_of(one) for one in graph.sessions.values() if one.identity != session.identity)
+    is_alone = all(one.name != label.name or one.place == label.place for one in others)
+    return shortened_left(label.name if is_alone else f"{label.name} #{mark}", limit)
 
 
 # What else is wrong with the server, or may be.

@@ -14,7 +14,8 @@ from pgwatch_tests.identity.application_name import OWN_NAME
 from pgwatch_tests.locks.graph.lock_graph import LockGraph
 from pgwatch_tests.locks.model import LockSnapshot, Party, Session, WaitKey
 from pgwatch_tests.postgres.runs import is_run_session
-from pgwatch_tests.reports.locks.lock_tree import name_of, tree_lines
+from pgwatch_tests.reports.locks.lock_tree import tree_lines
+from pgwatch_tests.reports.locks.test_labels import name_of
 from pgwatch_tests.text.durations import in_words
 from pgwatch_tests.text.plain_text import one_line, plain
 

@@ -160,7 +160,8 @@ def _party_row(
             (Toned(str(shown.party.pid) if shown.party.pid else "–", "quiet"),),
             _doing(session, shown),
             _age(session, shown, marks=marks),
-            shown.blocks.replace(" directly", ""),
+            # How many of them directly, the tree itself shows.
+            shown.blocks.partition(" ")[0],
             *_whereabouts(graph, session, shown),
         ),
         "quiet" if shown.again else "",
@@ -171,7 +172,7 @@ def _doing(session: Session | None, shown: TreeRow) -> Cell:
     if shown.waits_for:
         return shown.waits_for
     if session is None:
-        return "prepared transaction, no session"
+        return "prepared transaction"
     if shown.state.startswith("idle in transaction"):
         return (Toned(shown.state, wait_tones.of_idle_transaction(shown.age_s)),)
     return _STATES.get(shown.state, shown.state)

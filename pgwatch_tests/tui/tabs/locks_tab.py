@@ -67,8 +67,7 @@ class LocksTab(DashboardTab):
     TITLE = "Locks"
     READING = (
         "Root blockers are first, their waiters below them, long queues folded. For: how long a root has "
-        "been in its state, or a waiter has waited. Blocks: all sessions blocked, in brackets those blocked "
-        "directly.",
+        "been in its state, or a waiter has waited. Blocks: how many wait behind it.",
     )
 
     def __init__(self, *, acts: bool = False) -> None:

@@ -79,7 +79,7 @@ def test_a_deadlock_is_first() -> None:
 def test_many_roots_are_summed_up() -> None:
     pairs = tuple(edge(root + 1, root, target=f"advisory lock {root}") for root in range(10, 60, 10))
     said = verdict(settle(None, snapshot(pairs)), Facts(report(USERS)))
-    assert said.endswith("(advisory lock 10) · 13 rows leaked · 4 more block 4")
+    assert said.endswith("(advisory lock 10) · 13 rows leaked · 4 more blockers, 4 waiting")
 
 
 def test_a_session_without_a_test_and_a_prepared_transaction_as_blockers() -> None:
@@ -220,3 +220,30 @@ def test_troubles_outlast_what_is_calm() -> None:
     assert text_of(fitted(found, 60)) == "● test_import blocks 4 tests for 12 s · ● 13 rows leaked"
     assert text_of(fitted(found, 40)) == "● test_import blocks 4 tests for 12 s …"
     assert text_of(fitted(found, 20)) == "● test_import block…"
+
+
+def cut_test(digest: str, file: str) -> str:
+    return f"pytest:gw0 #{digest} ..{file}.py::test_orders"
+
+
+def test_a_hash_is_told_only_of_two_cut_tests_of_one_name() -> None:
+    found = (edge(2, 1, wait_s=12.0, target="table orders"),)
+    report_reads = session(1, cut_test("3e3344b2", "t_report"))
+    alone = settle(None, snapshot(found, (report_reads,)))
+    assert verdict(alone).startswith("test_orders blocks 1 test for 12 s (table orders)")
+    alike = (report_reads, session(2, cut_test("2de9ef80", "st_list")))
+    assert verdict(settle(None, snapshot(found, alike))).startswith("test_orders #3e3344b2 blocks 1 test for")
+
+
+def test_a_deadlock_keeps_both_names_on_80_columns() -> None:
+    found = (edge(1, 2), edge(2, 1))
+    names = ("test_moves_goods_there", "test_moves_goods_back")
+    sessions = tuple(
+        session(pid, f"pytest:gw{pid} tests/test_stock.py::{name}") for pid, name in enumerate(names, 1)
+    )
+    seen = LockGraph(settle(None, snapshot(found, sessions)))
+    alone, beside_leaks = (
+        text_of(fitted(clauses(seen, facts), 77)) for facts in (NO_LEAKS, Facts(report(USERS)))
+    )
+    assert alone == "● test_moves_goods_there and test_moves_goods_back seem to deadlock"
+    assert beside_leaks == "● …ves_goods_there and …oves_goods_back seem to deadlock · ● 13 rows leaked"
