@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
+from pgwatch_tests.identity.test_names import split
 from pgwatch_tests.locks.graph.lock_graph import LockGraph
 from pgwatch_tests.locks.model import Party
 
@@ -30,6 +31,8 @@ class Trouble:
     longest_s: float
     """The longest wait."""
     is_deadlock: bool = False
+    names: tuple[str, ...] = ()
+    """The tests of those that `who` names, without worker and pid. Foreign."""
 
 
 class LastTroubles:
@@ -84,5 +87,12 @@ def _troubles(graph: LockGraph) -> Iterator[tuple[Party, Trouble]]:
                 len(behind),
                 wait_s,
                 is_deadlock,
+                tuple(_name(graph, one) for one in named),
             ),
         )
+
+
+def _name(graph: LockGraph, party: Party) -> str:
+    session = graph.sessions.get(party)
+    identity = None if session is None else session.identity
+    return graph.who(party) if identity is None else split(identity.label).name

@@ -17,7 +17,7 @@ from pgwatch_tests.locks.waits.session_waits import waits_for
 from pgwatch_tests.reports.locks.test_labels import label_of
 from pgwatch_tests.text import durations
 from pgwatch_tests.text.numbers import at_least, plural
-from pgwatch_tests.text.plain_text import plain, shortened_left
+from pgwatch_tests.text.plain_text import plain, shortened_left, shortened_middle
 from pgwatch_tests.text.times import short_minute
 from pgwatch_tests.text.toned_text import Tone
 
@@ -33,7 +33,9 @@ LONG_IDLE_S = 60.0
 _NAMED = 2
 _LONGEST_NAME = 48
 _SHORT_NAME = 24
-_SHORTEST_NAMES = (16, 10)
+_SHORTER_NAMES = (20, 17, 12)
+"""Where two names shall fit in 80 columns."""
+_WHOLE_NAME = 500
 _LONGEST_LOCK, _SHORT_LOCK = 100, 48
 _SHORT_WAIT_S = 1.0
 _LATE_S = 60.0
@@ -70,6 +72,8 @@ class Clause:
 
     forms: tuple[str, ...]
     tone: Tone = ""
+    anonymous: str = ""
+    """A form without names, for a line that has no room for one."""
 
     @property
     def is_trouble(self) -> bool:
@@ -112,17 +116,24 @@ def _deadlocks(graph: LockGraph) -> list[Clause]:
 
 
 def _deadlock(graph: LockGraph, cycle: Sequence[Party], what: str, tone: Tone) -> Clause:
-    def words(limit: int, what: str) -> str:
-        names = [short_name(graph, party, limit) for party in cycle]
-        rest = len(names) - _NAMED
-        shown = ", ".join(names[:_NAMED]) if rest > 0 else " and ".join(names)
-        return f"{shown} and {rest:,} more {what}" if rest > 0 else f"{shown} {what}"
-
+    named = [short_name(graph, party, _WHOLE_NAME) for party in cycle[:_NAMED]]
     whole = f"{what} each other"
-    forms = [words(limit, whole) for limit in (_LONGEST_NAME, _SHORT_NAME)]
+    forms = [f"{names} {whole}" for names in _named(named, len(cycle), (_LONGEST_NAME, _SHORT_NAME))]
     # Who they are says more than how many.
-    forms += [words(limit, what) for limit in (_SHORT_NAME, *_SHORTEST_NAMES)]
-    return Clause(tuple(dict.fromkeys(forms)), tone)
+    forms += [f"{names} {what}" for names in _named(named, len(cycle), (_SHORT_NAME, *_SHORTER_NAMES))]
+    return Clause(tuple(dict.fromkeys(forms)), tone, f"{len(cycle):,} sessions {whole}")
+
+
+def _named(names: Sequence[str], number: int, limits: Sequence[int]) -> list[str]:
+    """`test_a and test_b`, `test_a, test_b and 3 more`: once per limit that still tells the names apart."""
+    found = []
+    for limit in limits:
+        shown = [shortened_middle(name, limit) for name in names]
+        if len(set(shown)) == len(set(names)):
+            rest = number - len(names)
+            more = f"{', '.join(shown)} and {rest:,} more" if rest > 0 else ""
+            found.append(more or " and ".join(shown))
+    return found
 
 
 def _late_deadlocks(snapshot: LockSnapshot, troubles: Sequence[Trouble]) -> list[Clause]:
@@ -131,8 +142,13 @@ def _late_deadlocks(snapshot: LockSnapshot, troubles: Sequence[Trouble]) -> list
     late = [one for one in troubles if one.is_deadlock and since <= one.began <= snapshot.sampled_at]
     if not late:
         return []
-    words = f"{plural(len(late), 'deadlock')} seen in the last minute"
-    return [Clause((f"{words}: {plain(late[0].who)}", words), "warning")]
+    words = f"{plural(len(late), 'deadlock')} in the last minute"
+    names = [plain(one) for one in late[0].names]
+    forms = [f"{words}: {plain(late[0].who)}"]
+    if names:
+        limits = (_LONGEST_NAME, _SHORT_NAME, *_SHORTER_NAMES)
+        forms += [f"{words}: {shown}" for shown in _named(names, len(names), limits)]
+    return [Clause(tuple(dict.fromkeys(forms)), "warning", words)]
 
 
 def _first_root(graph: LockGraph) -> list[Clause]:

@@ -35,23 +35,30 @@ def fitted(clauses: Sequence[Clause], width: int | None) -> tuple[Toned, ...]:
             return line
     if not clauses or width is None:
         return ()
-    *mark, sentence = _line((replace(clauses[0], forms=clauses[0].forms[-1:]),), "")
+    *mark, sentence = _line((replace(clauses[0], forms=(clauses[0].anonymous or clauses[0].forms[-1],)),), "")
     room = width - sum(map(_cells, mark))
     return (*mark, replace(sentence, text=_cut_to_cells(sentence.text, room))) if room > 0 else ()
 
 
 def _candidates(clauses: Sequence[Clause]) -> Iterator[tuple[Clause, ...]]:
-    """Yields what may be shown, the best first."""
+    """Yields what may be shown, the best first: without the names of the first sentence only in the end."""
     troubles = max(1, sum(one.is_trouble for one in clauses))
     for number in range(len(clauses), troubles - 1, -1):
         yield from _shorter(clauses[:number], after=1)
     for number in range(troubles, 0, -1):
         yield from _shorter(clauses[:number], after=0)
+    if clauses and clauses[0].anonymous:
+        nameless = replace(clauses[0], forms=(clauses[0].anonymous,), anonymous="")
+        yield from _candidates((nameless, *clauses[1:]))
 
 
 def _shorter(clauses: Sequence[Clause], after: int) -> Iterator[tuple[Clause, ...]]:
-    """Yields the sentences as long as they are, then shorter ones, from the last back to that at `after`."""
-    shown = list(clauses)
+    """Yields the sentences as long as they are, then shorter ones, from the last back to that at `after`.
+
+    The first one keeps its names.
+    """
+    shown = [replace(one, forms=(*one.forms, one.anonymous)) if one.anonymous else one for one in clauses]
+    shown[:1] = clauses[:1]
     yield tuple(shown)
     for position in range(len(shown) - 1, after - 1, -1):
         while len(shown[position].forms) > 1:

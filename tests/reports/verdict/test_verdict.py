@@ -156,7 +156,7 @@ def test_a_deadlock_that_comes_again_is_told_between_two_polls() -> None:
 
     late = replace(NO_LEAKS, troubles=(deadlock(-5), deadlock(3), deadlock(7), deadlock(70)))
     assert verdict(snapshot(), late) == (
-        "2 deadlocks seen in the last minute: test_a (gw0, pid 1) and test_b (gw1, pid 2) "
+        "2 deadlocks in the last minute: test_a (gw0, pid 1) and test_b (gw1, pid 2) "
         "· nothing is blocked · no rows leaked"
     )
     assert "good" not in tones(snapshot(), late)
@@ -235,15 +235,44 @@ def test_a_hash_is_told_only_of_two_cut_tests_of_one_name() -> None:
     assert verdict(settle(None, snapshot(found, alike))).startswith("test_orders #3e3344b2 blocks 1 test for")
 
 
-def test_a_deadlock_keeps_both_names_on_80_columns() -> None:
-    found = (edge(1, 2), edge(2, 1))
-    names = ("test_moves_goods_there", "test_moves_goods_back")
-    sessions = tuple(
-        session(pid, f"pytest:gw{pid} tests/test_stock.py::{name}") for pid, name in enumerate(names, 1)
+def deadlocked(first: str, second: str) -> LockSnapshot:
+    sessions = (session(1, f"pytest:gw0 t.py::{first}"), session(2, f"pytest:gw1 t.py::{second}"))
+    seen = settle(None, snapshot((edge(2, 1), edge(1, 2)), sessions))
+    return replace(seen, deadlocks=seen.probable_deadlocks, probable_deadlocks=())
+
+
+def test_80_columns_name_both_tests_of_a_deadlock() -> None:
+    shown = deadlocked("test_transfer_from_savings", "test_transfer_from_giro")
+    found = clauses(LockGraph(shown), Facts(report(USERS)))
+    assert text_of(fitted(found, 100)) == (
+        "● test_transfer_from_savings and test_transfer_from_giro deadlock each other · ● 13 rows leaked"
     )
-    seen = LockGraph(settle(None, snapshot(found, sessions)))
-    alone, beside_leaks = (
-        text_of(fitted(clauses(seen, facts), 77)) for facts in (NO_LEAKS, Facts(report(USERS)))
+    assert text_of(fitted(found, 78)) == (
+        "● test_trans…m_savings and test_trans…from_giro deadlock · ● 13 rows leaked"
     )
-    assert alone == "● test_moves_goods_there and test_moves_goods_back seem to deadlock"
-    assert beside_leaks == "● …ves_goods_there and …oves_goods_back seem to deadlock · ● 13 rows leaked"
+    assert text_of(fitted(found, 52)) == "● test_tra…_savings and test_tra…rom_giro deadlock …"
+    assert text_of(fitted(found, 40)) == "● 2 sessions deadlock each other …"
+
+
+def test_names_are_not_cut_to_the_same() -> None:
+    first, second = (f"test_transfer_{one}_of_several_currencies" for one in ("in", "out"))
+    found = clauses(LockGraph(deadlocked(first, second)), NO_LEAKS)
+    assert text_of(fitted(found, 78)) == "● 2 sessions deadlock each other · no rows leaked"
+    assert f"{first} and {second}" in text_of(fitted(found, 120))
+
+
+def test_80_columns_name_the_tests_of_a_deadlock_that_is_over() -> None:
+    names = ("test_transfer_from_savings", "test_transfer_from_giro")
+    over = Trouble(
+        MOMENT,
+        " and ".join(f"{one} (gw0, pid 1)" for one in names),
+        "row of t (id=1)",
+        2,
+        0.4,
+        is_deadlock=True,
+        names=names,
+    )
+    found = clauses(LockGraph(snapshot()), replace(Facts(report(USERS)), troubles=(over,)))
+    assert text_of(fitted(found, 78)) == (
+        "● 1 deadlock in the last minute: test_tra…_savings and test_tra…rom_giro …"
+    )

@@ -310,7 +310,7 @@ async def test_a_deadlock_that_is_over_names_both_tests_and_where_its_advice_is(
         drawn = screen_text(app)
         assert "deadlock of test_1 (gw1, pid 1) and test_2 (gw2, pid 2), for 0.3 s" in drawn
         assert "The Contention tab shows the statements of a deadlock and how to avoid it." in drawn
-        assert "1 deadlock seen in the last minute" in drawn
+        assert "1 deadlock in the last minute" in drawn
 
 
 def long_queue(waiters: int) -> LockSnapshot:
