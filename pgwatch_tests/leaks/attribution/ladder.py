@@ -29,6 +29,8 @@ from pgwatch_tests.text.numbers import plural
 MOST_NAMED = 5
 CHANGED = "changed a row that was there before"
 """The detail of a verdict on a row that isn't new."""
+NO_KNOWN_TEST = "a hash of no known test"
+"""How the detail ends where a row carries a test's hash."""
 # A stamp is cut to milliseconds, and need not be the same reading of the clock as the log's.
 _STAMP_SLACK_US = 1_000
 _SERVER_SLACK_US = 50_000
@@ -185,7 +187,7 @@ class AttributionLadder:
         candidates = [self._known.with_digest(one) for one in sorted(digests)]
         unknown = [f"#{one}" for one, tests in zip(sorted(digests), candidates, strict=True) if not tests]
         if unknown:
-            return RowVerdict("unknown", (), f"{' '.join(unknown)}: a hash of no known test")
+            return RowVerdict("unknown", (), f"{' '.join(unknown)}: {NO_KNOWN_TEST}")
         tests = {test for some in candidates for test in some}
         if len(tests) == 1:
             return RowVerdict("marker", tuple(tests))

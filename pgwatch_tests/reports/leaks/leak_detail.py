@@ -25,6 +25,8 @@ _NOT_ASKED = (
 )
 _MOST_TESTS = 12
 _MOST_COLUMNS = 12
+_LONGEST_KEY = 24
+"""Characters of a key up to which what follows begins in one column."""
 
 
 def table_detail(leak: TableLeak, change: int | None, now: datetime, *, keys: Sequence[str] = ()) -> Detail:
@@ -98,15 +100,17 @@ def found_lines(found: FoundRows, now: datetime) -> list[Line]:
     if not found.rows:
         return [(Toned("No marked row is there any more.", "quiet"),)]
     head = f"{plural(len(found.rows), 'row')}{', there are more' if found.more else ''}, values shortened:"
-    return [(Toned(head, "quiet"),), *(_found_line(row, now) for row in found.rows)]
+    keys = [plain(", ".join(f"{name}={value}" for name, value in row.key)) for row in found.rows]
+    room = max((len(key) for key in keys if len(key) <= _LONGEST_KEY), default=0)
+    rows = zip(keys, found.rows, strict=True)
+    return [(Toned(head, "quiet"),), *(_found_line(key.ljust(room), row, now) for key, row in rows)]
 
 
-def _found_line(row: FoundRow, now: datetime) -> Line:
-    key = ", ".join(f"{name}={value}" for name, value in row.key)
+def _found_line(key: str, row: FoundRow, now: datetime) -> Line:
     marked = ", ".join(f"{name}={value}" for name, value in row.marked if (name, value) not in row.key)
     age = "" if row.at is None else f"{durations.in_words(max(0.0, (now - row.at).total_seconds()))} old"
     tests = ", ".join(plain(test_names.split(test).name) for test in row.tests)
-    parts: list[Toned] = [Toned(plain(key))] if key else []
+    parts: list[Toned] = [Toned(key)] if key else []
     more: tuple[tuple[str, Tone], ...] = ((plain(marked), "literal"), (age, "quiet"), (tests, ""))
     for text, tone in more:
         if text:

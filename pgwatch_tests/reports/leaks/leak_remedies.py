@@ -6,6 +6,7 @@ import re
 import shlex
 from dataclasses import dataclass
 
+from pgwatch_tests.leaks.attribution.ladder import NO_KNOWN_TEST
 from pgwatch_tests.leaks.attribution.rows_by_test import is_certain
 from pgwatch_tests.leaks.model import Leftover, LeftoverKind, TableLeak
 from pgwatch_tests.reports.leaks import leak_words
@@ -58,6 +59,10 @@ def table_fix(leak: TableLeak) -> str:
         return "Let that test remove what it makes where it ends, or roll it back"
     if any(one.candidates for one in leak.attribution):
         return "Make values with unique_email or unique_id: they carry the test's hash, so that it is known"
+    if any(one.detail.endswith(NO_KNOWN_TEST) for one in leak.attribution):
+        return (
+            "Start this with --tests FILE (pytest --collect-only -q prints it): it names the tests of hashes"
+        )
     if leak.attribution:
         return "Give values the test's hash (unique_email, unique_id), or log transactions (--pgwatch)"
     return "Let its test remove what it makes where it ends, or roll it back"

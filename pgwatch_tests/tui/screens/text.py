@@ -16,8 +16,9 @@ from pgwatch_tests.tui.widgets.still_text import StillText
 
 _LABEL = 13
 """Characters for a label."""
-_SIDES = 5
-"""Characters beside the text: the border, its padding, and a scroll bar, which may come once it is drawn."""
+_SIDES = 6
+"""Characters beside the text: the border, its padding, and a scroll bar, which may come once it is drawn,
+with a gap before it."""
 
 
 class TextScreen(ModalScreen[None]):

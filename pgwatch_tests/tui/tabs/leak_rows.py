@@ -15,12 +15,14 @@ from pgwatch_tests.leaks.model import (
     Attribution,
     LeakReport,
     Leftover,
+    LeftoverKind,
     Skipped,
     TableLeak,
     Unchecked,
 )
 from pgwatch_tests.reports.leaks import leak_detail, leak_remedies, leak_words
 from pgwatch_tests.reports.leaks.leak_remedies import Copyable
+from pgwatch_tests.reports.locks.test_labels import label_of_test
 from pgwatch_tests.reports.render.detail_text import Detail
 from pgwatch_tests.sweep.model import SweepPart
 from pgwatch_tests.text import durations
@@ -49,6 +51,11 @@ COLUMNS: dict[LeakGrouping, tuple[Column, ...]] = {
 }
 _MARKS: dict[Tone, str] = {"trouble": "! ", "warning": "* ", "notice": "? "}
 """Stand for colours where there are none."""
+_NUMBERED: Mapping[LeftoverKind, str] = {
+    "idle_in_transaction": "{} idle in tx",
+    "advisory_lock": "advisory lock {}",
+}
+"""What leftovers are called whose own name is a number."""
 _NONE = Toned("–", "quiet")
 _UNKNOWN = Toned("?", "notice")
 _SWEEPS_THIS = "w plans a sweep of just this"
@@ -173,12 +180,12 @@ def _leftover_row(one: Leftover, before: _Before | None, keys: LeakKeys) -> Leak
     row = LiveRow(
         f"left {one.kind} {one.name}",
         (
-            (Toned(plain(one.name), tone),),
+            (Toned(_called(one), tone),),
             (_NONE,),
             (Toned("new", "trouble"),) if is_new else (_NONE,),
             durations.short(one.age_s) or (_UNKNOWN,),
             _test_of(one),
-            (Toned(plain(one.detail), "quiet"),),
+            (Toned(_detail_besides_test(one), "quiet"),),
         ),
     )
     part = leak_remedies.part_of_leftover(one)
@@ -192,11 +199,26 @@ def _leftover_row(one: Leftover, before: _Before | None, keys: LeakKeys) -> Leak
     )
 
 
+def _called(one: Leftover) -> str:
+    """Its name; a number alone, such as that of a lock, says what it is the number of."""
+    return plain(_NUMBERED[one.kind].format(one.name) if one.kind in _NUMBERED else one.name)
+
+
 def _test_of(one: Leftover) -> Cell:
+    """Its test, and what kind of thing it is where its name doesn't say that."""
+    kind = "" if one.kind in _NUMBERED else leak_words.kind(one.kind)
     if not one.test:
-        return leak_words.kind(one.kind)
-    name = plain(test_names.split(one.test).name)
-    return (Toned(name), Toned(f", {leak_words.kind(one.kind)}", "quiet"))
+        return kind or (_NONE,)
+    name = label_of_test(one.test).name
+    return (Toned(name), Toned(f", {kind}", "quiet")) if kind else name
+
+
+def _detail_besides_test(one: Leftover) -> str:
+    """Its detail without the test that it begins with, which has a column of its own."""
+    beginning = f"test {one.test} ("
+    if one.test and one.detail.startswith(beginning):
+        return plain(one.detail.removeprefix(beginning).partition("), ")[2])
+    return plain(one.detail)
 
 
 def _skipped_row(one: Skipped) -> LeakRow:
@@ -243,8 +265,9 @@ def _left_by(attribution: Sequence[Attribution]) -> Cell:
     if first.candidates:
         return (Toned(f"1 of {len(first.candidates):,}{more}", "notice"), *_candidates(first))
     if not first.test:
-        return (Toned(leak_words.UNKNOWN_TEST + more, "notice"),)
-    name = plain(test_names.split(first.test).name)
+        why = f"  {plain(first.detail)}" if first.detail else ""
+        return (Toned(leak_words.UNKNOWN_TEST + more, "notice"), Toned(why, "quiet"))
+    name = label_of_test(first.test).name
     return (Toned(name), Toned(f" ({leak_words.known_by(first)})", "quiet"), Toned(more, "notice"))
 
 

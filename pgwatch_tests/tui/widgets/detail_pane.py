@@ -13,7 +13,7 @@ _SHARE = 0.45
 """How much of its tab it takes, at most, unless the table leaves more."""
 TALL = 30
 """Lines of a screen from which a statement is shown with its own line breaks."""
-_BORDER, _SIDES = 1, 3
+_BORDER, _SIDES = 1, 4
 _LEAST_TABLE = 4
 
 

@@ -8,6 +8,7 @@ from datetime import timedelta
 import pytest
 
 from pgwatch_tests.errors import ConnectionLostError
+from pgwatch_tests.leaks.attribution.ladder import NO_KNOWN_TEST
 from pgwatch_tests.leaks.gate import DEFAULT_KINDS
 from pgwatch_tests.leaks.model import (
     Attribution,
@@ -54,12 +55,32 @@ async def test_leftovers_are_rows_beside_the_tables(size: tuple[int, int]) -> No
         schema = row_of(app, "test_1")
         assert "test schema" in schema
         assert "2h05m" in schema
+        assert "pid 4711 idle in tx" in row_of(app, "pid 4711")
         assert "test_two_parents_one_slot" in row_of(app, "pid 4711")
+        assert len([line for line in table_lines(app) if "advisory lock 42" in line]) == 2
         assert "not checked: 2 " in drawn
         # What couldn't be looked for isn't a row that may be leaked.
         assert "7 rows leaked" in text_of(app, "#verdict")
         assert "7+" not in text_of(app, "#verdict")
         assert max(map(len, lines(app))) <= size[0]
+
+
+async def test_the_example_of_a_leftover_is_what_its_test_doesnt_say() -> None:
+    app = feed(messy()).dashboard()
+    async with app.run_test(size=(140, 40)) as pilot:
+        await opened(pilot)
+        assert row_of(app, "pid 4711").split("  ")[-1] == "user app"
+
+
+async def test_rows_of_an_unknown_hash_say_what_would_name_it() -> None:
+    hashed = Attribution("", "unknown", 6, detail=f"#90c94f42: {NO_KNOWN_TEST}")
+    unlogged = Attribution("", "unknown", 1, detail="there is no transaction log")
+    leak = replace(USERS, attribution=(hashed, unlogged))
+    app = feed(leak_report(leak)).dashboard()
+    async with app.run_test(size=(140, 40)) as pilot:
+        await opened(pilot)
+        assert "unknown +1  #90c94f42: a hash" in row_of(app, "public.users")
+        assert "Fix Start this with --tests FILE" in " ".join(text_of(app, "#leak-detail-text").split())
 
 
 @pytest.mark.parametrize("size", SIZES)
