@@ -153,7 +153,7 @@ def run(arguments: list[str]) -> int:
     except PgwatchError as error:
         if debug:
             traceback.print_exc()
-        click.echo(f"pgwatch-tests: {_in_a_line(str(error))}", err=True)
+        click.echo(f"pgwatch-tests: {_in_a_line(_with_what_to_check(str(error)))}", err=True)
         return error.exit_code
     except Exception as error:  # noqa: BLE001  # Python's own exit code for it would read as "findings"
         if debug:
@@ -165,6 +165,17 @@ def run(arguments: list[str]) -> int:
             err=True,
         )
         return INTERNAL_ERROR
+
+
+def _with_what_to_check(message: str) -> str:
+    """An error's message; of a server that lets nobody in, with what to check."""
+    if not message.startswith("cannot connect ("):
+        return message
+    # Only here: it isn't needed for --help.
+    from pgwatch_tests.reports.verdict.no_connection import what_to_check
+
+    check = what_to_check(message)
+    return f"{message}. Check: {check}" if check else message
 
 
 def _in_a_line(message: str) -> str:
