@@ -138,7 +138,7 @@ class Dashboard(AppWithPast):
     def _show_tip(self) -> None:
         if self._tip is not None:
             in_locks = self._tab is self._base.query_one(LocksTab)
-            self._tip.tell(self._latest.graph, self._latest.leaks, in_locks=in_locks)
+            self._tip.tell(self._latest.graph, self._latest.leaks, self.key_name, in_locks=in_locks)
 
     def _begin_the_rest(self) -> None:
         """Begins what the first picture of the locks doesn't need, and would wait for."""
@@ -238,10 +238,14 @@ class Dashboard(AppWithPast):
         if not isinstance(sweeps, SweepsTab):
             return
         if sweeps.is_at_work:
-            tell(self, "A sweep is under way: stop it first (escape in its tab), or wait.", failed=True)
+            tell(self, self._under_way_words, failed=True)
             return
         await self.action_tab(SWEEPS)
         sweeps.plan(event.part)
+
+    @property
+    def _under_way_words(self) -> str:
+        return f"A sweep is under way: stop it first ({self.key_name('end-sweep')} in its tab), or wait."
 
     # Keys.
 
@@ -253,9 +257,11 @@ class Dashboard(AppWithPast):
         self._show_paused()
 
     def _show_paused(self) -> None:
-        line, key = self._status_line, self.key_of("pause")
-        age_s = self._latest.age_s(self._clock())
-        line.status = replace(line.status, paused=self._locks_poller.paused, resume_key=key, age_s=age_s)
+        line, age_s = self._status_line, self._latest.age_s(self._clock())
+        # A reload of Sweeps polls, too.
+        refresh = self.key_name("reload" if self._active == SWEEPS else "refresh")
+        keys = f"{self.key_name('pause')} resumes, {refresh} refreshes once"
+        line.status = replace(line.status, paused=self._locks_poller.paused, paused_keys=keys, age_s=age_s)
 
     def tab_opened(self) -> None:
         """Names other keys in the tip, and to resume by: the open tab may use the usual ones otherwise."""
@@ -301,7 +307,7 @@ class Dashboard(AppWithPast):
 
         sweeps = self._tabs.get(SWEEPS)
         if isinstance(sweeps, SweepsTab) and sweeps.is_at_work:
-            tell(self, "A sweep is under way: stop it first (escape in its tab), or wait.", failed=True)
+            tell(self, self._under_way_words, failed=True)
             return
         if self._databases is None:
             return
@@ -337,7 +343,7 @@ class Dashboard(AppWithPast):
         if never := self.never(action, parameters):
             return never
         if action in ("act", "follow_advice") and self._latest.viewed is not None:
-            return "That is the past: escape goes back to now."
+            return f"That is the past: {self.key_name('escape')} goes back to now."
         slower = parameters == (1,)
         if action == "change_interval" and next_interval_s(self._refresh_s, slower=slower) is None:
             return f"The server is polled every {self._refresh_s:g} s, which is as far as it goes."

@@ -53,4 +53,4 @@ class AppWithPast(PersonalApp):
     def show_viewed(self) -> None:
         """Says which moment is looked at."""
         line = self._status_line
-        line.status = replace(line.status, viewed=self.data.viewed_in_words)
+        line.status = replace(line.status, viewed=self.data.viewed_in_words(self.key_name))

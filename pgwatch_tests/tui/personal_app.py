@@ -6,12 +6,11 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-from textual.binding import BindingsMap
 from textual.theme import Theme
 
 from pgwatch_tests.tui.actions import tell
-from pgwatch_tests.tui.keys.commands import Command, told_bindings
-from pgwatch_tests.tui.keys.preferences import Preferences, keymap_troubles
+from pgwatch_tests.tui.keys.commands import Command
+from pgwatch_tests.tui.keys.preferences import Preferences
 from pgwatch_tests.tui.screens.detail import ReadHeld
 from pgwatch_tests.tui.tabbed_app import TabbedApp
 from pgwatch_tests.tui.tabs.tab import DashboardTab
@@ -43,8 +42,12 @@ class PersonalApp(TabbedApp):
             names = ", ".join(sorted(self.available_themes))
             troubles.append(f"There is no theme {preferences.theme!r}: {names}")
         if preferences.keymap:
-            self.keymap = dict(preferences.keymap)
-            self.set_keymap(dict(preferences.keymap))
+            # Who has none needn't wait until all keys are known.
+            from pgwatch_tests.tui.keys.keymap import usable
+
+            keymap = usable(preferences.keymap, self.BINDINGS, tuple(self._titles.values()))
+            troubles += keymap.refusals
+            self.use_keymap(keymap.keys)
         for trouble in troubles:
             tell(self, trouble, failed=True)
         for tab in self._tabs.values():
@@ -59,15 +62,6 @@ class PersonalApp(TabbedApp):
             tell(self, f"{tab.TITLE} has no order {order!r}.", failed=True)
         if name in self._preferences.columns:
             tab.table.show_only(self._preferences.columns[name])
-
-    def tabs_mounted(self) -> None:
-        """Tells which keys that are preferred can't be used: only now all bindings are known."""
-        super().tabs_mounted()
-        if self._preferences.keymap:
-            bindings = [one for _, one in BindingsMap(self.BINDINGS)]
-            bindings += [one for tab in self._tabs.values() for _, one in told_bindings(tab, {}) if one.id]
-            for trouble in keymap_troubles(self._preferences.keymap, bindings):
-                tell(self, trouble, failed=True)
 
     def keep(self, key: str, value: object) -> None:
         """Keeps a preference for the next time."""

@@ -3,48 +3,33 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
-from functools import partial
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import ClassVar
 
 from textual import on
-from textual.actions import parse
 from textual.app import ComposeResult
-from textual.binding import ActiveBinding, BindingsMap
 from textual.command import Provider
 from textual.content import Content
-from textual.dom import DOMNode
 from textual.widgets import DataTable, Input, TabbedContent, TabPane, Tabs
 
 from pgwatch_tests.locks.graph.lock_graph import graph_of
 from pgwatch_tests.text.plain_text import plain
 from pgwatch_tests.tui.actions import write_export
-from pgwatch_tests.tui.keys.commands import Command, KeyCommands, told_bindings
-from pgwatch_tests.tui.later_tabs import AppWithLaterTabs
+from pgwatch_tests.tui.keyed_app import KeyedApp
+from pgwatch_tests.tui.keys.commands import KeyCommands
 from pgwatch_tests.tui.screens.detail import DetailScreen, ReadHeld
-from pgwatch_tests.tui.screens.help import HelpScreen
 from pgwatch_tests.tui.tabs.tab import TAB_ACTIONS, DashboardTab, TabData
 from pgwatch_tests.tui.tabs.tab_place import TabPlace
 from pgwatch_tests.tui.widgets.filter_line import FilterLine
 from pgwatch_tests.tui.widgets.footer import StillFooter
-from pgwatch_tests.tui.widgets.live_table import LiveTable
 from pgwatch_tests.tui.widgets.status_line import StatusLine
 from pgwatch_tests.tui.widgets.themes import DARK, THEMES, with_cursor
 
 _COPIED_SHOWN = 80
 
-_REFUSAL_S = 4.0
 
-
-def parse_action(action: str) -> tuple[str, tuple[object, ...]]:
-    """The name of an action and its parameters: of `app.act('cancel')`, `act` and `('cancel',)`."""
-    _, name, parameters = parse(action)
-    return name, parameters
-
-
-class TabbedApp(AppWithLaterTabs):
+class TabbedApp(KeyedApp):
     """Tabs that show `data`, of which only the open one is drawn. Exports go to `export_to`.
     `read_held` reads all locks of one session, for its detail.
     """
@@ -73,7 +58,6 @@ class TabbedApp(AppWithLaterTabs):
         self._numbers: dict[str, str] = {}
         self._opened = ""
         """The tab that was last drawn because it was opened: once is enough."""
-        self.keymap: Mapping[str, str] = {}
         self._copied: tuple[list[tuple[str, str]], int] = ([], 0)
         """What `y` last copied: the row's things, and the number of that one."""
 
@@ -116,11 +100,6 @@ class TabbedApp(AppWithLaterTabs):
         self.refresh_bindings()
 
     # The open tab.
-
-    @property
-    def _tab(self) -> DashboardTab:
-        """The open tab."""
-        return self._tabs[self._active]
 
     def _show_tab(self) -> None:
         """Draws the open tab only; the others catch up when they are opened."""
@@ -167,23 +146,16 @@ class TabbedApp(AppWithLaterTabs):
 
     async def action_tab(self, tab: str) -> None:
         """Opens a tab."""
+        await self.open_tab(tab)
+
+    async def open_tab(self, tab: str) -> None:
+        """Opens the tab of that pane."""
         await self._mount_tab(tab)
         self._base.query_one(TabbedContent).active = tab
         self._focus_table()
         # At once: the next key may be for a row.
         self._opened = tab
         self._show_tab()
-
-    def key_of(self, action: str) -> str:
-        """The key of an action as it is written: `p`.
-
-        Where the open tab has another use for it, the way over the list of all commands: `^p Pause`.
-        """
-        for one in self._base.active_bindings.values():
-            if one.binding.action == action and one.enabled:
-                return self.get_key_display(one.binding)
-        named = next(one for _, one in BindingsMap(self.BINDINGS) if one.action == action)
-        return f"^p {named.description}"
 
     def action_move(self, rows: int) -> None:
         """Moves the cursor."""
@@ -205,12 +177,9 @@ class TabbedApp(AppWithLaterTabs):
         if party is None:
             self._tab.open_detail()
         elif self.data.snapshot is not None:
-            self.push_screen(DetailScreen(graph_of(self.data.snapshot), party, self._read_held))
-
-    def why_not(self, action: str, _: tuple[object, ...] = ()) -> str:
-        """Why an action does nothing now, as a sentence; empty if it would do something."""
-        of_tab = action in TAB_ACTIONS or action in ("next_root", "next_deadlock")
-        return self._tab.why_not(action) if of_tab and self._tab.is_mounted else ""
+            self.push_screen(
+                DetailScreen(graph_of(self.data.snapshot), party, self.key_name, self._read_held)
+            )
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Whether a key does anything now; None: it doesn't, and `why_not` says why."""
@@ -219,101 +188,6 @@ class TabbedApp(AppWithLaterTabs):
         if self.screen_stack and not self._is_closing and self.why_not(action, parameters):
             return None
         return super().check_action(action, parameters)
-
-    def never(self, action: str, parameters: tuple[object, ...]) -> str:
-        """Why this dashboard never does an action, whatever it shows; empty if it can."""
-        return ""
-
-    def reading(self) -> Sequence[str]:
-        """How to read the open tab, in paragraphs."""
-        return self._tab.READING
-
-    def commands(self) -> list[Command]:
-        """All commands, those of the open tab first."""
-        found: list[Command] = []
-        open_tab = self._tab
-        for node in (open_tab.table, open_tab):
-            found += self._commands_of(node, "")
-        taken = self._keys_of_tab
-        found += [one for one in self._commands_of(self, "") if one.key not in taken]
-        for tab in self._tabs.values():
-            if tab is not open_tab:
-                found += self._commands_of(tab, tab.TITLE)
-        return found
-
-    def extra_commands(self) -> list[Command]:
-        """Commands without a key."""
-        shadowed = [one for one in self._commands_of(self, "") if one.key in self._keys_of_tab]
-        names = {one.name for one in self.commands()}
-        picture = Command(
-            *("", "Save a picture", "Write the screen to an SVG file beside the exports", "", ""),
-            self._save_picture,
-        )
-        return [*(replace(one, key="") for one in shadowed if one.name not in names), picture]
-
-    @property
-    def _keys_of_tab(self) -> set[str]:
-        """The keys that mean something else in the open tab than elsewhere."""
-        return {
-            self.get_key_display(replace(binding, key=key))
-            for node in (self._tab.table, self._tab)
-            for key, binding in told_bindings(node, self.keymap)
-            if node.check_action(*parse_action(binding.action)) is not False
-        }
-
-    def _save_picture(self) -> None:
-        # Once the list of commands is closed.
-        self.set_timer(0.1, self.deliver_screenshot)
-
-    def _commands_of(self, node: LiveTable | DashboardTab | TabbedApp, place: str) -> list[Command]:
-        found = []
-        for key, binding in told_bindings(node, self.keymap):
-            name, parameters = parse_action(binding.action)
-            owner = node if isinstance(node, DashboardTab) else self
-            if owner.never(name, parameters):
-                continue
-            refused = "" if place or isinstance(node, LiveTable) else owner.why_not(name, parameters)
-            run = partial(self._run_command, node, binding.action, place, refused)
-            display = self.get_key_display(replace(binding, key=key))
-            found.append(Command(display, binding.description, binding.tooltip, place, refused, run))
-        return found
-
-    def _run_command(self, node: DOMNode, action: str, place: str, refused: str) -> None:
-        if place:
-            self.call_later(
-                self.action_tab, next(one for one, tab in self._tabs.items() if place == tab.TITLE)
-            )
-        if refused:
-            self.notify(refused, severity="warning", timeout=_REFUSAL_S, markup=False)
-        else:
-            self.call_later(self.run_action, action, node)
-
-    def action_help(self) -> None:
-        """Shows what the keys do here."""
-        self.push_screen(HelpScreen(self._tab.TITLE, self.commands(), self.reading()))
-
-    def refuse(self, key: str, bound: ActiveBinding | None) -> None:
-        """Says why a key does nothing."""
-        if bound is None:
-            reason = self.unbound(key)
-        elif isinstance(bound.node, TabbedApp | DashboardTab):
-            reason = bound.node.why_not(*parse_action(bound.binding.action))
-        elif bound.binding.action.startswith("app."):
-            reason = self.why_not(*parse_action(bound.binding.action))
-        else:
-            reason = ""
-        if reason:
-            self.notify(reason, severity="warning", timeout=_REFUSAL_S, markup=False)
-
-    def unbound(self, key: str) -> str:
-        """Why a key that isn't bound here does nothing: it may be of another tab. Empty for other keys."""
-        for place, (pane_id, title) in enumerate(self._titles.items(), 1):
-            tab = self._tabs.get(pane_id)
-            for bound, binding in () if tab is None else told_bindings(tab, self.keymap):
-                if bound != key:
-                    continue
-                return f"{self.get_key_display(binding)} is for {title} ({place}): {binding.tooltip}."
-        return ""
 
     @on(DataTable.RowSelected)
     def _open_clicked_row(self) -> None:
@@ -331,7 +205,7 @@ class TabbedApp(AppWithLaterTabs):
         what, text = offered[number]
         self.copy_to_clipboard(text)
         others = [one for one, _ in offered if one != what]
-        more = f"; y again copies {others[0]}" if others else ""
+        more = f"; {self.key_name('copy')} again copies {others[0]}" if others else ""
         self.notify(f"Copied {what}: {plain(text, _COPIED_SHOWN)}{more}", timeout=4, markup=False)
 
     def action_next_root(self, step: int) -> None:

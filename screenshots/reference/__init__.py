@@ -20,6 +20,8 @@ SECTIONS: Mapping[str, Callable[[], str]] = {
     "session-settings": limits.session_settings,
     "session-limits": limits.session_limits,
     "keys": keys.keys,
+    "tab-keys": keys.of_tabs,
+    "replay-keys": keys.of_replay,
     "diagnoses": diagnoses.text,
     "documents": documents.text,
 }

@@ -10,7 +10,7 @@ from pgwatch_tests.leaks.attribution.rows_by_test import TestLeak, is_certain
 from pgwatch_tests.leaks.model import Attribution, FoundRow, FoundRows, Leftover, TableLeak
 from pgwatch_tests.reports.leaks import leak_remedies, leak_words
 from pgwatch_tests.reports.leaks.leak_remedies import Copyable
-from pgwatch_tests.reports.render.detail_text import Detail, Labelled, Line, labelled
+from pgwatch_tests.reports.render.detail_text import Detail, KeyName, Labelled, Line, labelled
 from pgwatch_tests.text import durations
 from pgwatch_tests.text.numbers import plural
 from pgwatch_tests.text.plain_text import plain
@@ -29,10 +29,12 @@ _LONGEST_KEY = 24
 """Characters of a key up to which what follows begins in one column."""
 
 
-def table_detail(leak: TableLeak, change: int | None, now: datetime, *, keys: Sequence[str] = ()) -> Detail:
+def table_detail(
+    leak: TableLeak, change: int | None, now: datetime, keys: KeyName, *, does: Sequence[str] = ()
+) -> Detail:
     """The detail of a leaking table; `change` is since the count before, None if that isn't known.
 
-    `keys` say what keys do: `w plans a sweep of just this`.
+    `does` says what keys do: `w plans a sweep of just this`.
     """
     more = f", {change:+,} since the count before" if change else ""
     title = (
@@ -46,27 +48,27 @@ def table_detail(leak: TableLeak, change: int | None, now: datetime, *, keys: Se
         labelled("Like", plain(", ".join(leak.samples))),
         labelled("Age", _ages(leak, now)),
         labelled("Fix", leak_remedies.table_fix(leak), "good", vital=True),
-        *_now(keys, leak_remedies.table_copies(leak)),
+        *_now(does, leak_remedies.table_copies(leak), keys),
     ]
     return Detail(title, tuple(one for one in texts if any(part.text for line in one.lines for part in line)))
 
 
-def leftover_detail(one: Leftover, tone: Tone, *, keys: Sequence[str] = ()) -> Detail:
+def leftover_detail(one: Leftover, tone: Tone, keys: KeyName, *, does: Sequence[str] = ()) -> Detail:
     """The detail of something left beside rows."""
     age = "" if one.age_s is None else f", {durations.in_words(one.age_s)} old"
     title = (Toned(plain(one.name), tone), Toned(f"  {leak_words.kind(one.kind)}{age}"))
     texts = [labelled("What", plain(one.detail))] if one.detail else []
     if fix := leak_remedies.leftover_fix(one):
         texts.append(labelled("Fix", fix, "good", vital=True))
-    return Detail(title, (*texts, *_now(keys, leak_remedies.leftover_copies(one))))
+    return Detail(title, (*texts, *_now(does, leak_remedies.leftover_copies(one), keys)))
 
 
-def unchecked_detail(name: str, reason: str, hint: str) -> Detail:
+def unchecked_detail(name: str, reason: str, hint: str, keys: KeyName) -> Detail:
     """The detail of a table, or a kind of leftover, that wasn't checked."""
     texts = [labelled("Why", f"Not checked: {plain(reason)}", "notice")]
     if hint:
         texts.append(labelled("Fix", plain(hint), "good", vital=True))
-    return Detail((Toned(name, "notice"),), (*texts, *_now((), leak_remedies.hint_copies(hint))))
+    return Detail((Toned(name, "notice"),), (*texts, *_now((), leak_remedies.hint_copies(hint), keys)))
 
 
 def test_detail(one: TestLeak) -> Detail:
@@ -137,7 +139,7 @@ def _ages(leak: TableLeak, now: datetime) -> str:
     return f"{oldest}: oldest {in_full(leak.oldest)}{newest}"
 
 
-def _now(keys: Sequence[str], copies: Sequence[Copyable]) -> list[Labelled]:
-    lines: list[Line] = [(Toned(" · ".join(keys), "notice"),)] if keys else []
-    lines += [(Toned("y copies  ", "notice"), Toned(plain(one.text))) for one in copies[:1]]
+def _now(does: Sequence[str], copies: Sequence[Copyable], keys: KeyName) -> list[Labelled]:
+    lines: list[Line] = [(Toned(" · ".join(does), "notice"),)] if does else []
+    lines += [(Toned(f"{keys('copy')} copies  ", "notice"), Toned(plain(one.text))) for one in copies[:1]]
     return [Labelled(NOW, tuple(lines), vital=True)] if lines else []

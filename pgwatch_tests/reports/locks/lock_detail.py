@@ -10,7 +10,7 @@ from pgwatch_tests.reports.locks.action_text import freed_at_once
 from pgwatch_tests.reports.locks.folded_tree import Queue
 from pgwatch_tests.reports.locks.lock_tree import lock_facts
 from pgwatch_tests.reports.locks.test_labels import CUT, label_of
-from pgwatch_tests.reports.render.detail_text import Detail, Labelled, Line, labelled
+from pgwatch_tests.reports.render.detail_text import Detail, KeyName, Labelled, Line, labelled
 from pgwatch_tests.text.plain_text import plain
 from pgwatch_tests.text.toned_sql import toned_sql, toned_sql_line
 from pgwatch_tests.text.toned_text import Tone, Toned
@@ -24,6 +24,7 @@ def lock_detail(
     party: Party,
     root: Party,
     diagnosis: Diagnosis,
+    keys: KeyName,
     *,
     acts: bool = False,
     whole_statement: bool = True,
@@ -35,7 +36,7 @@ def lock_detail(
     texts = [labelled("Why", plain(diagnosis.explanation))]
     if party != root:
         texts += [labelled("Wait", f"It {fact}") for fact in lock_facts(graph, party)[:1]]
-    texts += advice_texts(graph, party, root, diagnosis, acts=acts)
+    texts += advice_texts(graph, party, root, diagnosis, keys, acts=acts)
     session = graph.sessions.get(party)
     if session is not None and label_of(session).is_cut:
         texts.append(labelled("Name", CUT, "quiet"))
@@ -43,12 +44,14 @@ def lock_detail(
     return Detail(party_title(graph, party, "root" if party == root else "lit"), tuple(texts))
 
 
-def queue_detail(graph: LockGraph, queue: Queue, root: Party, diagnosis: Diagnosis, *, acts: bool) -> Detail:
+def queue_detail(
+    graph: LockGraph, queue: Queue, root: Party, diagnosis: Diagnosis, keys: KeyName, *, acts: bool
+) -> Detail:
     """The detail of a folded queue in the tree of `root`."""
     title = f"{queue.waiting:,} more wait for {queue.waits_for} behind {plain(graph.who(queue.blocker))}"
     texts = [
         labelled("Why", plain(diagnosis.explanation)),
-        *advice_texts(graph, None, root, diagnosis, acts=acts),
+        *advice_texts(graph, None, root, diagnosis, keys, acts=acts),
     ]
     return Detail((Toned(title, "lit"),), tuple(texts))
 
@@ -83,7 +86,13 @@ def _dotted(parts: list[str]) -> str:
 
 
 def advice_texts(
-    graph: LockGraph, party: Party | None, root: Party, diagnosis: Diagnosis, *, acts: bool = False
+    graph: LockGraph,
+    party: Party | None,
+    root: Party,
+    diagnosis: Diagnosis,
+    keys: KeyName,
+    *,
+    acts: bool = False,
 ) -> list[Labelled]:
     """What to change in the tests, and what frees those that wait now; keys if they act on `party`."""
     free = unblocking(graph, root, diagnosis)
@@ -97,13 +106,15 @@ def advice_texts(
     if words := advice_now(diagnosis.advice):
         now.append(Toned(plain(words)))
     if free is not None:
-        now += _keys(graph, party, free, acts=acts, said=bool(now))
+        now += _keys(graph, party, free, keys, acts=acts, said=bool(now))
     if now:
         texts.append(Labelled("Now", (tuple(now),), vital=True))
     return texts
 
 
-def _keys(graph: LockGraph, party: Party | None, free: Unblocking, *, acts: bool, said: bool) -> list[Toned]:
+def _keys(
+    graph: LockGraph, party: Party | None, free: Unblocking, keys: KeyName, *, acts: bool, said: bool
+) -> list[Toned]:
     frees = f" and frees {freed_at_once(graph, free.party)}" if free.frees else ""
     whom = "it" if party == free.party else str(free.party)
     does = {
@@ -111,10 +122,10 @@ def _keys(graph: LockGraph, party: Party | None, free: Unblocking, *, acts: bool
         "terminate": f"ends {whom}",
         "roll_back": f"rolls {plain(whom)} back",
     }[free.how]
-    keys = []
+    words = []
     if acts:
-        keys.append(f"A {does}{frees}")
+        words.append(f"{keys('follow-advice')} {does}{frees}")
     elif frees:
-        keys.append(f"That{frees.removeprefix(' and')}")
-    keys.append("y copies the SQL")
-    return [Toned(("  " if said else "") + " · ".join(keys), "notice")]
+        words.append(f"That{frees.removeprefix(' and')}")
+    words.append(f"{keys('copy')} copies the SQL")
+    return [Toned(("  " if said else "") + " · ".join(words), "notice")]

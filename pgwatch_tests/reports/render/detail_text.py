@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from pgwatch_tests.text.toned_text import Tone, Toned
 
 Line = tuple[Toned, ...]
+KeyName = Callable[[str], str]
+"""Returns the key of a command, by the id that a keymap names, as texts write it: `y`, `enter`."""
 
 _LABEL = 6
-_MORE = "  ⏎ all"
 # A statement is for copying: it stays on one line.
 _KEPT = re.compile(r"\bSELECT pg_\w+\(|ROLLBACK PREPARED ")
 
@@ -38,11 +39,12 @@ def labelled(label: str, text: str, tone: Tone = "", *, vital: bool = False) -> 
     return Labelled(label, ((Toned(text, tone),),), vital)
 
 
-def detail_lines(detail: Detail, width: int, height: int | None = None) -> list[Line]:
+def detail_lines(detail: Detail, width: int, height: int | None = None, opens: str = "⏎") -> list[Line]:
     """The lines of a detail, at most `width` characters wide.
 
     What comes before a vital text gives way, so that all vital ones are within the first `height` lines;
-    where there isn't even room for those, only the first line of the first one, and the key for the rest.
+    where there isn't even room for those, only the first line of the first one, and the key that
+    `opens` the rest.
     """
     blocks = [(one, list(wrapped(one, width))) for one in detail.texts]
     titled = list(_wrap(detail.title, width))
@@ -53,7 +55,7 @@ def detail_lines(detail: Detail, width: int, height: int | None = None) -> list[
         return everything
     if vital > height:
         first = next(lines for one, lines in blocks if one.vital)
-        return [_with_hint(first[0], width)]
+        return [_with_hint(first[0], width, opens)]
     room = height - vital
     lines = [titled[0] if len(titled) == 1 else _cut(titled[0], width)] if room else []
     room -= len(lines)
@@ -61,7 +63,11 @@ def detail_lines(detail: Detail, width: int, height: int | None = None) -> list[
         if one.vital:
             lines += block
         elif room:
-            lines += block if len(block) <= room else [*block[: room - 1], _with_hint(block[room - 1], width)]
+            lines += (
+                block
+                if len(block) <= room
+                else [*block[: room - 1], _with_hint(block[room - 1], width, opens)]
+            )
             room -= min(room, len(block))
     return [*lines, *(line for _, block in blocks[last_vital + 1 :] for line in block)]
 
@@ -90,10 +96,11 @@ def _cut(line: Line, width: int) -> Line:
     return (*_slice(line, 0, len(text[: width - 1].rstrip())), Toned("…", "quiet"))
 
 
-def _with_hint(line: Line, width: int) -> Line:
+def _with_hint(line: Line, width: int, opens: str) -> Line:
+    more = f"  {opens} all"
     text = "".join(part.text for part in line).rstrip()
-    kept = text[: width - len(_MORE) - 1].rstrip()
-    return (*_slice(line, 0, len(kept)), Toned("…"), Toned(_MORE, "notice"))
+    kept = text[: width - len(more) - 1].rstrip()
+    return (*_slice(line, 0, len(kept)), Toned("…"), Toned(more, "notice"))
 
 
 def wrapped(one: Labelled, width: int, room: int = _LABEL) -> Iterator[Line]:

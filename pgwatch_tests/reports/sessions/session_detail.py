@@ -8,7 +8,7 @@ from pgwatch_tests.locks.model import Party, Session
 from pgwatch_tests.locks.waits.session_waits import waits_for
 from pgwatch_tests.reports.locks.lock_detail import lock_detail, party_title, statement_text
 from pgwatch_tests.reports.locks.wait_tones import of_idle_transaction
-from pgwatch_tests.reports.render.detail_text import Detail, Labelled, labelled
+from pgwatch_tests.reports.render.detail_text import Detail, KeyName, Labelled, labelled
 from pgwatch_tests.text import durations
 from pgwatch_tests.text.plain_text import plain
 
@@ -16,7 +16,7 @@ _LEFT_OPEN = "It blocks nobody yet. Commit, roll back or close it where the test
 
 
 def session_detail(
-    graph: LockGraph, party: Party, *, acts: bool = False, whole_statement: bool = True
+    graph: LockGraph, party: Party, keys: KeyName, *, acts: bool = False, whole_statement: bool = True
 ) -> Detail | None:
     """The detail of a session of the graph's snapshot; None if it isn't there.
 
@@ -28,7 +28,7 @@ def session_detail(
     if party in graph.nodes:
         root = graph.root_of(party) or party
         diagnosis = diagnose(graph, root)
-        return lock_detail(graph, party, root, diagnosis, acts=acts, whole_statement=whole_statement)
+        return lock_detail(graph, party, root, diagnosis, keys, acts=acts, whole_statement=whole_statement)
     texts = list(_doing(session))
     texts += statement_text(session, whole_statement)
     return Detail(party_title(graph, party, "lit"), tuple(texts))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pgwatch_tests.history.model import HistoryEntry, JobState, RunResult
-from pgwatch_tests.reports.render.detail_text import Detail, Labelled, labelled
+from pgwatch_tests.reports.render.detail_text import Detail, KeyName, Labelled, labelled
 from pgwatch_tests.reports.sweeps import sweep_history
 from pgwatch_tests.text import durations
 from pgwatch_tests.text.plain_text import plain
@@ -25,7 +25,7 @@ def result_tone(entry: HistoryEntry) -> Tone:
     return "" if entry.result == "done" and not changed else _TONES[entry.result]
 
 
-def job_detail(job: JobState, *, acts: bool) -> Detail:
+def job_detail(job: JobState, keys: KeyName, *, acts: bool) -> Detail:
     """The detail of a job; `acts` if it may be run and paused."""
     does = f"{job.action}, dry run" if job.dry_run and job.action != "leaks" else job.action
     state = "off" if not job.enabled else "running" if job.running else "paused" if job.paused else ""
@@ -36,13 +36,13 @@ def job_detail(job: JobState, *, acts: bool) -> Detail:
     else:
         texts += [_outcome("Last", job.last), labelled("At", in_full(job.last.started_at), "quiet")]
     if acts:
-        pauses = "o resumes it" if job.paused else "o pauses it"
+        pauses = f"{keys('pause-job')} {'resumes' if job.paused else 'pauses'} it"
         asks = "" if job.dry_run or job.action == "leaks" else ", after a question"
-        texts.append(labelled("Now", f"n runs it now{asks} · {pauses}", "notice", vital=True))
+        texts.append(labelled("Now", f"{keys('run-job')} runs it now{asks} · {pauses}", "notice", vital=True))
     return Detail((Toned(plain(job.name), "lit"), Toned(f"  {does}")), tuple(texts))
 
 
-def entry_detail(entry: HistoryEntry) -> Detail:
+def entry_detail(entry: HistoryEntry, keys: KeyName) -> Detail:
     """The detail of an entry of the history."""
     title = (
         Toned(sweep_history.action(entry), "lit"),
@@ -52,7 +52,7 @@ def entry_detail(entry: HistoryEntry) -> Detail:
         _outcome("Did", entry),
         labelled("When", f"{in_full(entry.started_at)}, for {durations.in_words(entry.duration_s)}"),
         labelled("By", plain(f"{entry.account}, {entry.trigger}, pid {entry.pid}")),
-        labelled("Now", "⏎ shows all of its report", "notice", vital=True),
+        labelled("Now", f"{keys('detail')} shows all of its report", "notice", vital=True),
     ]
     return Detail(title, tuple(texts))
 

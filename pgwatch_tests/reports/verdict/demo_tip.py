@@ -4,33 +4,42 @@ from __future__ import annotations
 
 from pgwatch_tests.leaks.model import LeakReport
 from pgwatch_tests.locks.graph.lock_graph import LockGraph
+from pgwatch_tests.reports.render.detail_text import KeyName
 from pgwatch_tests.reports.verdict.verdict import short_name, waited_for
 from pgwatch_tests.text.numbers import plural
 
 _NAME = 40
 
 
-def tip(graph: LockGraph, leaks: LeakReport | None, *, in_locks: bool = True) -> str:
+def tip(graph: LockGraph, leaks: LeakReport | None, keys: KeyName, *, in_locks: bool = True) -> str:
     """`test_a holds row of users (id=1), which 2 sessions wait for: enter shows why, K ends it.`
 
     Unless the Locks tab is open (`in_locks`), its key comes first.
     """
-    first = "" if in_locks else "1 and then "
+    first = "" if in_locks else f"{keys('locks')} and then "
+    shows, goes = keys("detail"), keys("next-deadlock")
     if graph.snapshot.deadlocks:
         names = " and ".join(short_name(graph, party, _NAME) for party in graph.snapshot.deadlocks[0][:2])
-        return f"{names} deadlock each other until the server ends one: {first}D goes there, enter shows why."
+        does = f"{first}{goes} goes there, {shows} shows why"
+        return f"{names} deadlock each other until the server ends one: {does}."
     if graph.root_blockers:
         root = graph.root_blockers[0]
         waiting = plural(graph.blocks(root), "session")
         verb = "waits" if graph.blocks(root) == 1 else "wait"
         session = graph.sessions.get(root)
         helps = (
-            "C cancels its statement" if session is not None and session.state == "active" else "K ends it"
+            f"{keys('cancel')} cancels its statement"
+            if session is not None and session.state == "active"
+            else f"{keys('terminate')} ends it"
         )
         held = waited_for(graph, root) or "a lock"
         name = short_name(graph, root, _NAME)
-        return f"{name} holds {held}, which {waiting} {verb} for: {first}enter shows why, {helps}."
+        return f"{name} holds {held}, which {waiting} {verb} for: {first}{shows} shows why, {helps}."
     if leaks is not None and leaks.total:
         rows = plural(leaks.total, "row")
-        return f"{rows} leaked so far: 3 shows which tests left them, 5 and then p what a sweep would remove."
-    return "The flaky suite has begun: soon a test blocks others. 2 shows who is connected, ? all keys."
+        return (
+            f"{rows} leaked so far: {keys('leaks')} shows which tests left them, "
+            f"{keys('sweeps')} and then {keys('preview')} what a sweep would remove."
+        )
+    begun = "The flaky suite has begun: soon a test blocks others."
+    return f"{begun} {keys('sessions')} shows who is connected, {keys('help')} all keys."

@@ -9,6 +9,7 @@ from pgwatch_tests.locks.contention.contention import Contention, ContentionMete
 from pgwatch_tests.locks.contention.last_troubles import LastTroubles, Trouble
 from pgwatch_tests.locks.graph.lock_graph import LockGraph, graph_of
 from pgwatch_tests.locks.model import LockSnapshot
+from pgwatch_tests.reports.render.detail_text import KeyName
 from pgwatch_tests.reports.verdict.no_connection import no_connection
 from pgwatch_tests.text import durations
 from pgwatch_tests.text.times import clock
@@ -94,13 +95,13 @@ class LatestAnswers:
         self.view(None if found is None or found.sampled_at >= newest.sampled_at else found)
         return ""
 
-    @property
-    def viewed_in_words(self) -> str:
-        """Which moment of the past is looked at; empty for the present."""
+    def viewed_in_words(self, keys: KeyName) -> str:
+        """Which moment of the past is looked at, and which keys lead on; empty for the present."""
         if self.viewed is None or self._newest is None:
             return ""
         ago = durations.in_words((self._newest.sampled_at - self.viewed.sampled_at).total_seconds())
-        return f"Locks and sessions of {clock(self.viewed.sampled_at)}, {ago} ago. [ ] go on, escape is now."
+        on = f"{keys('back')} {keys('on')} go on, {keys('escape')} is now."
+        return f"Locks and sessions of {clock(self.viewed.sampled_at)}, {ago} ago. {on}"
 
     def keep(self) -> None:
         """Keeps the newest snapshot for going back in time."""

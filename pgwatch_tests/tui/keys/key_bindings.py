@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from textual.binding import Binding, BindingType
 
-_HIDDEN = "hidden"
+HIDDEN = "hidden"
+"""Keeps a key out of the footer, after all else of its row."""
 
 
 def key_bindings(*rows: tuple[str, ...]) -> list[BindingType]:
@@ -15,9 +16,9 @@ def key_bindings(*rows: tuple[str, ...]) -> list[BindingType]:
     """
     bindings: list[BindingType] = []
     for key, action, id_, name, does, *more in rows:
-        display = next((one for one in more if one != _HIDDEN), None)
+        display = next((one for one in more if one != HIDDEN), None)
         bindings.append(
-            Binding(key, action, name, show=_HIDDEN not in more, id=id_, tooltip=does, key_display=display)
+            Binding(key, action, name, show=HIDDEN not in more, id=id_, tooltip=does, key_display=display)
         )
     return bindings
 
@@ -39,21 +40,21 @@ COPY_KEYS = key_bindings(
     ("e", "export", "export", "Export", "Write what this tab shows to a JSON file"),
 )
 TAB_KEYS = key_bindings(
-    ("1", "tab('locks-tab')", "locks", "Locks", "Who blocks whom, why, and what helps", _HIDDEN),
-    ("2", "tab('sessions-tab')", "sessions", "Sessions", "Who is connected, and waits for what", _HIDDEN),
-    ("3", "tab('leaks-tab')", "leaks", "Leaks", "What tests left behind", _HIDDEN),
-    ("4", "tab('contention-tab')", "contention", "Contention", "Which tests wait for which", _HIDDEN),
+    ("1", "tab('locks-tab')", "locks", "Locks", "Who blocks whom, why, and what helps", HIDDEN),
+    ("2", "tab('sessions-tab')", "sessions", "Sessions", "Who is connected, and waits for what", HIDDEN),
+    ("3", "tab('leaks-tab')", "leaks", "Leaks", "What tests left behind", HIDDEN),
+    ("4", "tab('contention-tab')", "contention", "Contention", "Which tests wait for which", HIDDEN),
 )
 MOVING_KEYS = key_bindings(
-    ("j", "move(1)", "down", "Down", "Move down, as the arrow does", _HIDDEN),
-    ("k", "move(-1)", "up", "Up", "Move up, as the arrow does", _HIDDEN),
+    ("j", "move(1)", "down", "Down", "Move down, as the arrow does", HIDDEN),
+    ("k", "move(-1)", "up", "Up", "Move up, as the arrow does", HIDDEN),
     (
         "escape",
         "escape",
         "escape",
         "Back",
         "Clear the filter, else messages; else to now",
-        _HIDDEN,
+        HIDDEN,
     ),
 )
 
@@ -73,25 +74,25 @@ LIVE_KEYS: tuple[BindingType, ...] = (
     SORT_KEY,
     *key_bindings(
         ("n", "next_root(1)", "next-root", "Next root", "Go to the next root blocker"),
-        ("N", "next_root(-1)", "previous-root", "Previous root", "Go to the root before", "hidden"),
-        ("D", "next_deadlock", "next-deadlock", "Next deadlock", "Go to the next deadlock", "hidden"),
+        ("N", "next_root(-1)", "previous-root", "Previous root", "Go to the root before", HIDDEN),
+        ("D", "next_deadlock", "next-deadlock", "Next deadlock", "Go to the next deadlock", HIDDEN),
         ("space", "mark", "mark", "Mark", "Mark the row, to act on several at once"),
-        ("a", "show_done", "done", "Done here", "List what was done from here", "hidden"),
+        ("a", "show_done", "done", "Done here", "List what was done from here", HIDDEN),
         ("d", "databases", "databases", "Databases", "Show, or count and sweep, one database only"),
-        ("h", "hide_tips", "hide-tips", "Hide tip", "Hide the line that says what to look at", "hidden"),
+        ("h", "hide_tips", "hide-tips", "Hide tip", "Hide the line that says what to look at", HIDDEN),
         ("p", "pause", "pause", "Pause", "Pause or resume polling"),
         ("r", "refresh", "refresh", "Refresh", "Poll, and count leaks, now"),
         ("plus", "change_interval(-1)", "faster", "Faster", "Poll more often", "+"),
         ("minus", "change_interval(1)", "slower", "Slower", "Poll less often", "-"),
         ("left_square_bracket", "go(-5)", "back", "5 s back", "Go back in time by 5 s", "["),
         ("right_square_bracket", "go(5)", "on", "5 s on", "Go on in time by 5 s", "]"),
-        ("left_curly_bracket", "go(-60)", "far-back", "1 min back", "Go back by 1 min", "{", "hidden"),
-        ("right_curly_bracket", "go(60)", "far-on", "1 min on", "Go on by 1 min", "}", "hidden"),
+        ("left_curly_bracket", "go(-60)", "far-back", "1 min back", "Go back by 1 min", "{", HIDDEN),
+        ("right_curly_bracket", "go(60)", "far-on", "1 min on", "Go on by 1 min", "}", HIDDEN),
         ("x", "reset", "reset", "Restart count", "Restart the sums of contention"),
     ),
     *COPY_KEYS,
     *TAB_KEYS,
-    *key_bindings(("5", "tab('sweeps-tab')", "sweeps", "Sweeps", "What a sweep removes; jobs", "hidden")),
+    *key_bindings(("5", "tab('sweeps-tab')", "sweeps", "Sweeps", "What a sweep removes; jobs", HIDDEN)),
     *MOVING_KEYS,
 )
 """The keys of the live dashboard, as its footer shows them: the most useful first."""

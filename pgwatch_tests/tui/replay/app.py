@@ -15,7 +15,7 @@ from typing import ClassVar, Protocol, TypeVar
 
 from textual import on
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingsMap, BindingType
+from textual.binding import BindingsMap, BindingType
 from textual.widgets import Input
 
 from pgwatch_tests.errors import PgwatchError
@@ -24,16 +24,8 @@ from pgwatch_tests.record.replay.playback import Playback
 from pgwatch_tests.record.replay.source import Picture, ReplaySource
 from pgwatch_tests.reports.verdict.verdict import Facts
 from pgwatch_tests.text.plain_text import one_line, plain
-from pgwatch_tests.tui.keys.key_bindings import (
-    COPY_KEYS,
-    DETAIL_KEY,
-    FIRST_KEYS,
-    MOVING_KEYS,
-    SORT_KEY,
-    TAB_KEYS,
-    key_bindings,
-)
 from pgwatch_tests.tui.keys.preferences import Preferences
+from pgwatch_tests.tui.keys.replay_keys import REPLAY_KEYS
 from pgwatch_tests.tui.personal_app import PersonalApp
 from pgwatch_tests.tui.replay.data import ReplayData, gap_words
 from pgwatch_tests.tui.replay.header import ReplayTitle, header
@@ -89,55 +81,7 @@ class ReplayDashboard(PersonalApp):
     `clock` is monotonic, in seconds; exports go to `export_to`; `preferences` are the user's.
     """
 
-    BINDINGS: ClassVar[list[BindingType]] = [
-        *FIRST_KEYS,
-        *key_bindings(
-            ("space", "play", "play", "Play", "Play or pause; at the end it plays from the beginning"),
-            ("n", "next('wait', 1)", "next-wait", "Next wait", "Go to the next wait"),
-            ("d", "next('deadlock', 1)", "next-deadlock", "Deadlock", "Go to the next deadlock"),
-            ("t", "jump", "jump", "Go to", "Go to a time, or to the first sight of a test"),
-        ),
-        DETAIL_KEY,
-        SORT_KEY,
-        *key_bindings(
-            ("N", "next('wait', -1)", "previous-wait", "Previous wait", "Go to the previous wait"),
-            ("D", "next('deadlock', -1)", "previous-deadlock", "Previous deadlock", "Go to the one before"),
-            ("m", "next('mark', 1)", "next-mark", "Next mark", "Go to the next hang, signal, or end"),
-            ("M", "next('mark', -1)", "previous-mark", "Previous mark", "Go to the mark before"),
-            ("plus", "change_speed(1)", "faster", "Faster", "Play faster, up to ×60", "+"),
-            ("minus", "change_speed(-1)", "slower", "Slower", "Play slower, down to ×1", "-"),
-            ("full_stop", "step(1)", "next-sample", "Next sample", "Go to the next sample, as → does", "."),
-            ("comma", "step(-1)", "previous-sample", "Previous sample", "Go a sample back, as ← does", ","),
-            ("greater_than_sign", "seek(1)", "further", "10 s on", "Go 10 s on, as shift+→ does", ">"),
-            ("less_than_sign", "seek(-1)", "back", "10 s back", "Go 10 s back, as shift+← does", "<"),
-        ),
-        # Ahead of the table's own keys for columns, which its rows have no use for.
-        Binding("right", "step(1)", show=False, priority=True, id="right"),
-        Binding("left", "step(-1)", show=False, priority=True, id="left"),
-        Binding("shift+right", "seek(1)", show=False, priority=True, id="shift-right"),
-        Binding("shift+left", "seek(-1)", show=False, priority=True, id="shift-left"),
-        Binding(
-            "home",
-            "edge(-1)",
-            "Start",
-            show=False,
-            priority=True,
-            id="start",
-            tooltip="Go to the beginning; ctrl+home: to the first row",
-        ),
-        Binding(
-            "end",
-            "edge(1)",
-            "End",
-            show=False,
-            priority=True,
-            id="end",
-            tooltip="Go to the end; ctrl+end: to the last row",
-        ),
-        *COPY_KEYS,
-        *TAB_KEYS,
-        *MOVING_KEYS,
-    ]
+    BINDINGS: ClassVar[list[BindingType]] = [*REPLAY_KEYS]
 
     def __init__(
         self,

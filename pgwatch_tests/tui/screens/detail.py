@@ -10,7 +10,7 @@ from pgwatch_tests.locks.graph.lock_graph import LockGraph
 from pgwatch_tests.locks.model import HeldLock, Party, Session
 from pgwatch_tests.reports.locks.lock_detail import advice_texts
 from pgwatch_tests.reports.locks.lock_tree import lock_facts
-from pgwatch_tests.reports.render.detail_text import Labelled, labelled
+from pgwatch_tests.reports.render.detail_text import KeyName, Labelled, labelled
 from pgwatch_tests.text import durations
 from pgwatch_tests.text.plain_text import plain
 from pgwatch_tests.text.toned_sql import toned_sql
@@ -30,10 +30,13 @@ class DetailScreen(TextScreen):
     First why it blocks or waits and what to do; last its statement.
     """
 
-    def __init__(self, graph: LockGraph, party: Party, read_held: ReadHeld | None = None) -> None:
+    def __init__(
+        self, graph: LockGraph, party: Party, keys: KeyName, read_held: ReadHeld | None = None
+    ) -> None:
         super().__init__(str(party) if party.pid else "prepared transaction", [])
         self._graph = graph
         self._party = party
+        self._keys = keys
         self._read_held = read_held
         self._lines = self._all_lines(["", "Reading its locks …"] if read_held else [])
 
@@ -48,15 +51,20 @@ class DetailScreen(TextScreen):
 
     def _all_lines(self, held: list[str]) -> list[Cell | Labelled]:
         graph, party = self._graph, self._party
-        return [*_advice(graph, party), *_lines(graph, party), *held, *_query(graph, party)]
+        return [
+            *_advice(graph, party, self._keys),
+            *_lines(graph, party),
+            *held,
+            *_query(graph, party, self._keys),
+        ]
 
 
-def _advice(graph: LockGraph, party: Party) -> list[Cell | Labelled]:
+def _advice(graph: LockGraph, party: Party, keys: KeyName) -> list[Cell | Labelled]:
     root = graph.root_of(party) or (party if graph.blocks(party) else None)
     if root is None:
         return []
     diagnosis = diagnose(graph, root)
-    texts = advice_texts(graph, party, root, diagnosis)
+    texts = advice_texts(graph, party, root, diagnosis, keys)
     return [labelled("Why", plain(diagnosis.explanation)), *texts, ""]
 
 
@@ -94,13 +102,13 @@ def _lines(graph: LockGraph, party: Party) -> list[Cell | Labelled]:
     return lines
 
 
-def _query(graph: LockGraph, party: Party) -> list[Cell]:
+def _query(graph: LockGraph, party: Party, keys: KeyName) -> list[Cell]:
     session = graph.sessions.get(party)
     if session is None or not session.query:
         return []
     lines: list[Cell] = ["", *toned_sql(session.query[:_MOST_CHARACTERS])]
     if len(session.query) > _MOST_CHARACTERS:
-        lines.append(f"… cut: {len(session.query):,} characters in all (y copies all)")
+        lines.append(f"… cut: {len(session.query):,} characters in all ({keys('copy')} copies all)")
     return lines
 
 

@@ -72,7 +72,6 @@ class ContentionTab(DashboardTab):
     """Shows the waits seen since the dashboard started, or since `x`; of a recording, up to a moment."""
 
     TITLE = "Contention"
-    READING = ("Session-seconds spent waiting, as polls saw them: since the dashboard started, or x.",)
 
     def __init__(self) -> None:
         super().__init__()
@@ -91,6 +90,10 @@ class ContentionTab(DashboardTab):
         yield StillText(id="no-contention", classes="empty")
         yield DetailPane(id="pair-detail")
         yield StillText(id="contention-summary", classes="summary")
+
+    def reading(self) -> tuple[str, ...]:
+        restarted = f", or {self.key('reset')}" if self._restarts else ""
+        return (f"Session-seconds spent waiting, as polls saw them: since the dashboard started{restarted}.",)
 
     def on_resize(self) -> None:
         self._show_chart()
@@ -134,7 +137,7 @@ class ContentionTab(DashboardTab):
         if seen is None:
             empty = self._absence
         elif seen.waits:
-            empty = self.row_filter.no_match("line")
+            empty = self.no_match("line")
         else:
             empty = f"Nothing has been blocked since {clock(seen.since)}."
             if seen.unwatched_s:
@@ -179,7 +182,7 @@ class ContentionTab(DashboardTab):
             view.show(seen.pairs.rows, self._selected_pair)
         pair = self._selected_pair
         detail = None if pair is None or seen is None else pair_detail(seen, pair)
-        self.query_one(DetailPane).show(detail, self.table.row_count + _ABOVE)
+        self.show_detail(detail, self.table.row_count + _ABOVE)
 
     @property
     def _selected_pair(self) -> Pair | None:
@@ -214,5 +217,8 @@ class ContentionTab(DashboardTab):
             parts.append(f"not watched {durations.in_words(seen.unwatched_s)}")
         if others:
             parts.append(f"others {durations.in_words(others.blocked_s)}")
-        parts.append("s: group by another" + (", x: restart" if self._restarts else ""))
+        parts.append(
+            f"{self.key('sort')}: group by another"
+            + (f", {self.key('reset')}: restart" if self._restarts else "")
+        )
         self.query_one("#contention-summary", StillText).say(" · ".join(parts))

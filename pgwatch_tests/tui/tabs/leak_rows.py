@@ -23,7 +23,7 @@ from pgwatch_tests.leaks.model import (
 from pgwatch_tests.reports.leaks import leak_detail, leak_remedies, leak_words
 from pgwatch_tests.reports.leaks.leak_remedies import Copyable
 from pgwatch_tests.reports.locks.test_labels import label_of_test
-from pgwatch_tests.reports.render.detail_text import Detail
+from pgwatch_tests.reports.render.detail_text import Detail, KeyName
 from pgwatch_tests.sweep.model import SweepPart
 from pgwatch_tests.text import durations
 from pgwatch_tests.text.plain_text import plain, shortened_middle
@@ -58,7 +58,6 @@ _NUMBERED: Mapping[LeftoverKind, str] = {
 """What leftovers are called whose own name is a number."""
 _NONE = Toned("–", "quiet")
 _UNKNOWN = Toned("?", "notice")
-_SWEEPS_THIS = "w plans a sweep of just this"
 _NOT_CHECKED = "It wasn't checked: nothing is known to sweep."
 
 
@@ -78,27 +77,33 @@ class LeakRow:
 
 @dataclass(frozen=True, slots=True)
 class LeakKeys:
-    """What the dashboard can do about leaks, to be said in details."""
+    """What the dashboard can do about leaks, and with which keys: to be said in details."""
 
+    name: KeyName
     sweeps: bool = False
     reads_rows: bool = False
 
+    @property
+    def sweeps_this(self) -> str:
+        """`w plans a sweep of just this`"""
+        return f"{self.name('sweep-this')} plans a sweep of just this"
+
 
 def leak_rows(
-    report: LeakReport, before: LeakReport | None = None, keys: LeakKeys | None = None, *, marks: bool = False
+    report: LeakReport, keys: LeakKeys, before: LeakReport | None = None, *, marks: bool = False
 ) -> list[LeakRow]:
     """A row per leaked table (most rows first), leftover, and thing not checked.
 
     `before` is the count before. With `marks`, what colours would tell is told by characters.
     """
-    keys, past = keys or LeakKeys(), _Before.of(before)
+    past = _Before.of(before)
     leaked = sorted(report.tables, key=lambda one: (-one.rows, one.schema, one.table))
     lefts = sorted(report.leftovers, key=lambda one: _left_tone(one) != "trouble")
     rows = [
         *(_table_row(table, report.checked_at, past, keys) for table in leaked),
         *(_leftover_row(one, past, keys) for one in lefts),
-        *(_skipped_row(one) for one in report.skipped),
-        *(_unchecked_row(one) for one in report.unchecked),
+        *(_skipped_row(one, keys.name) for one in report.skipped),
+        *(_unchecked_row(one, keys.name) for one in report.unchecked),
     ]
     # Two leftovers may have the same name, such as a lock that several sessions share.
     seen: dict[str, int] = {}
@@ -110,9 +115,9 @@ def leak_rows(
     return numbered
 
 
-def test_rows(tests: tuple[TestLeak, ...]) -> list[LeakRow]:
+def test_rows(tests: tuple[TestLeak, ...], keys: KeyName) -> list[LeakRow]:
     """A row per test, in their order."""
-    return [_test_row(one) for one in tests]
+    return [_test_row(one, keys) for one in tests]
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,11 +167,11 @@ def _table_row(table: TableLeak, now: datetime, before: _Before | None, keys: Le
         ),
     )
     part = leak_remedies.part_of_table(table)
-    does = ["⏎ shows the rows"] if keys.reads_rows else []
-    does += [_SWEEPS_THIS] if keys.sweeps and part is not None else []
+    does = [f"{keys.name('detail')} shows the rows"] if keys.reads_rows else []
+    does += [keys.sweeps_this] if keys.sweeps and part is not None else []
     return LeakRow(
         row,
-        leak_detail.table_detail(table, change, now, keys=does),
+        leak_detail.table_detail(table, change, now, keys.name, does=does),
         leak_remedies.table_copies(table),
         part,
         "" if part else leak_remedies.why_not_swept(table),
@@ -189,10 +194,10 @@ def _leftover_row(one: Leftover, before: _Before | None, keys: LeakKeys) -> Leak
         ),
     )
     part = leak_remedies.part_of_leftover(one)
-    does = [_SWEEPS_THIS] if keys.sweeps and part is not None else []
+    does = [keys.sweeps_this] if keys.sweeps and part is not None else []
     return LeakRow(
         row,
-        leak_detail.leftover_detail(one, tone, keys=does),
+        leak_detail.leftover_detail(one, tone, keys.name, does=does),
         leak_remedies.leftover_copies(one),
         part,
         "" if part else leak_remedies.why_not_swept(one),
@@ -221,27 +226,27 @@ def _detail_besides_test(one: Leftover) -> str:
     return plain(one.detail)
 
 
-def _skipped_row(one: Skipped) -> LeakRow:
+def _skipped_row(one: Skipped, keys: KeyName) -> LeakRow:
     name = plain(f"{one.schema}.{one.table}".removeprefix("."))
-    return _not_checked(f"skipped {one.schema}.{one.table} {one.reason}", name, one.reason, one.hint)
+    return _not_checked(f"skipped {one.schema}.{one.table} {one.reason}", name, one.reason, one.hint, keys)
 
 
-def _unchecked_row(one: Unchecked) -> LeakRow:
+def _unchecked_row(one: Unchecked, keys: KeyName) -> LeakRow:
     kinds = leak_words.kind(one.kind, 2)
-    return _not_checked(f"unchecked {one.kind} {one.reason}", kinds, one.reason, one.hint)
+    return _not_checked(f"unchecked {one.kind} {one.reason}", kinds, one.reason, one.hint, keys)
 
 
-def _not_checked(key: str, name: str, reason: str, hint: str) -> LeakRow:
+def _not_checked(key: str, name: str, reason: str, hint: str, keys: KeyName) -> LeakRow:
     words = (Toned("not checked", "notice"), Toned(f": {plain(reason)}", "notice"))
     row = LiveRow(
         key,
         ((Toned(name, "notice"),), (_UNKNOWN,), (_NONE,), (_NONE,), words, (Toned(plain(hint), "quiet"),)),
     )
-    detail = leak_detail.unchecked_detail(name, reason, hint)
+    detail = leak_detail.unchecked_detail(name, reason, hint, keys)
     return LeakRow(row, detail, leak_remedies.hint_copies(hint), why_not_swept=_NOT_CHECKED)
 
 
-def _test_row(one: TestLeak) -> LeakRow:
+def _test_row(one: TestLeak, keys: KeyName) -> LeakRow:
     tone: Tone = "trouble" if is_certain(one) else "notice"
     row = LiveRow(
         f"test {one.confidence} {one.test} {one.candidates} {one.detail}",
@@ -252,7 +257,7 @@ def _test_row(one: TestLeak) -> LeakRow:
             plain(", ".join(f"{name} {rows:,}" for name, rows in one.tables)),
         ),
     )
-    why = "Sweeps of one table are planned from the list by table: s groups by table."
+    why = f"Sweeps of one table are planned from the list by table: {keys('sort')} groups by table."
     return LeakRow(row, leak_detail.test_detail(one), why_not_swept=why)
 
 

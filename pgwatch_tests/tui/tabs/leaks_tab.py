@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from textual import on
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.message import Message
 from textual.widgets import DataTable
 
@@ -22,6 +22,7 @@ from pgwatch_tests.text.plain_text import plain
 from pgwatch_tests.text.times import clock
 from pgwatch_tests.text.toned_text import Cell
 from pgwatch_tests.tui.answers.leak_trend import LeakTrend
+from pgwatch_tests.tui.keys.tab_keys import LEAK_KEYS
 from pgwatch_tests.tui.screens.leak import LeakScreen, ReadRows
 from pgwatch_tests.tui.tabs.leak_rows import COLUMNS, LeakGrouping, LeakKeys, LeakRow, leak_rows, test_rows
 from pgwatch_tests.tui.tabs.tab import DashboardTab, TabData
@@ -38,9 +39,7 @@ class LeaksTab(DashboardTab):
 
     TITLE = "Leaks"
 
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("w", "sweep_this", "Sweep this", tooltip="Plan a sweep of just this row; changes nothing"),
-    ]
+    BINDINGS: ClassVar[list[BindingType]] = LEAK_KEYS
 
     class PlanSweep(Message):
         """Asks for the plan of a sweep of just this."""
@@ -52,7 +51,7 @@ class LeaksTab(DashboardTab):
     def __init__(self, *, read_rows: ReadRows | None = None, sweeps: bool = False) -> None:
         super().__init__()
         self._read_rows = read_rows
-        self._keys = LeakKeys(sweeps=sweeps, reads_rows=read_rows is not None)
+        self._keys = LeakKeys(self.key, sweeps=sweeps, reads_rows=read_rows is not None)
         self._report: LeakReport | None = None
         self._trend = LeakTrend()
         self._trouble = ""
@@ -169,9 +168,9 @@ class LeaksTab(DashboardTab):
             self.table.use(COLUMNS[by])
         everything: Sequence[LeakRow] = ()
         if report is not None and by == "test":
-            everything = test_rows(tests)
+            everything = test_rows(tests, self.key)
         elif report is not None:
-            everything = leak_rows(report, self._trend.before, self._keys, marks=self.app.no_color)
+            everything = leak_rows(report, self._keys, self._trend.before, marks=self.app.no_color)
         self._rows = {one.row.key: one for one in everything}
 
     def _show_rows(self) -> None:
@@ -180,13 +179,17 @@ class LeaksTab(DashboardTab):
         if report is None:
             empty = f"Not counted: {plain(self._trouble)}" if self._trouble else "Counting leaked rows …"
         elif everything:
-            empty = self.row_filter.no_match("line")
+            empty = self.no_match("line")
         else:
             empty = joined(leak_calm.nothing_left(report, is_stale=bool(self._trouble)))
         shown = [one.row for one in everything if self.row_filter.fits(one.row.texts)]
         self.show_rows(shown, empty)
         self._show_detail()
-        by_words = "" if not tests else f"by {self._by}, s: by {'test' if self._by == 'table' else 'table'}"
+        by_words = (
+            ""
+            if not tests
+            else f"by {self._by}, {self.key('sort')}: by {'test' if self._by == 'table' else 'table'}"
+        )
         summary = () if report is None else leak_calm.summary(report, by_words, self._trouble)
         self.query_one("#leaks-summary", StillText).say(summary or "")
         self._show_trend()
@@ -199,7 +202,7 @@ class LeaksTab(DashboardTab):
 
     def _show_detail(self) -> None:
         row = self._row
-        self.query_one(DetailPane).show(None if row is None else row.detail, self.table.row_count)
+        self.show_detail(None if row is None else row.detail, self.table.row_count)
 
     def _show_trend(self) -> None:
         line = self.query_one("#leaks-trend", StillText)

@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from textual import on
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.widgets import DataTable
 
 from pgwatch_tests.locks.diagnosis.evidence import Diagnosis
@@ -32,6 +32,7 @@ from pgwatch_tests.reports.verdict.calm import calm_line, trouble_lines
 from pgwatch_tests.text.numbers import plural
 from pgwatch_tests.text.plain_text import plain
 from pgwatch_tests.text.toned_text import Cell
+from pgwatch_tests.tui.keys.tab_keys import FOLD_KEYS
 from pgwatch_tests.tui.tabs.lock_rows import COLUMNS, live_rows
 from pgwatch_tests.tui.tabs.tab import DashboardTab, TabData
 from pgwatch_tests.tui.widgets.detail_pane import TALL, DetailPane
@@ -44,10 +45,7 @@ _SWITCHES_KEPT = 500
 class TreeTable(LiveTable):
     """A table of rows that fold: `fold` closes the selected row (True) or opens it."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("left", "fold(True)", "Fold", show=False, tooltip="Fold the row, or go to what it waits for"),
-        Binding("right", "fold(False)", "Open", show=False, tooltip="Open the row"),
-    ]
+    BINDINGS: ClassVar[list[BindingType]] = FOLD_KEYS
 
     def __init__(self, fold: Callable[[bool], None], *, id: str) -> None:
         super().__init__(COLUMNS, id=id)
@@ -166,7 +164,7 @@ class LocksTab(DashboardTab):
         else:
             self._build(graph)
             rows = live_rows(graph, self._rows, selected=self.table.current_key, marks=self.app.no_color)
-            self.show_rows(rows, self.row_filter.no_match("blocked session"), self._heir)
+            self.show_rows(rows, self.no_match("blocked session"), self._heir)
             self._drawn = graph, self._rows
         self._show_selected()
 
@@ -222,7 +220,7 @@ class LocksTab(DashboardTab):
         self._show_selected()
 
     def _show_selected(self) -> None:
-        self.query_one(DetailPane).show(self._detail(), len(self._rows))
+        self.show_detail(self._detail(), len(self._rows))
         # Once both have their places: the pane's height changes the table's.
         self.call_after_refresh(self._tell_what_is_beyond)
 
@@ -233,9 +231,11 @@ class LocksTab(DashboardTab):
         acts = self._acts and self._row is not None
         diagnosis = self._diagnosis(row.root)
         if isinstance(row.shown, Queue):
-            return queue_detail(graph, row.shown, row.root, diagnosis, acts=acts)
+            return queue_detail(graph, row.shown, row.root, diagnosis, self.key, acts=acts)
         tall = self.app.size.height > TALL
-        return lock_detail(graph, row.shown.party, row.root, diagnosis, acts=acts, whole_statement=tall)
+        return lock_detail(
+            graph, row.shown.party, row.root, diagnosis, self.key, acts=acts, whole_statement=tall
+        )
 
     def _tell_what_is_beyond(self) -> None:
         """Says in the pane's border how many groups are above and below what is shown of the table."""

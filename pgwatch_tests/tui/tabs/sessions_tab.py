@@ -134,7 +134,7 @@ class SessionsTab(DashboardTab):
         if snapshot is None:
             empty = self._absence
         elif self.row_filter:
-            empty = self.row_filter.no_match("session")
+            empty = self.no_match("session")
         else:
             empty = "No other sessions."
         if not self._several and snapshot is not None and len({one.database for one in snapshot.clients}) > 1:
@@ -154,8 +154,8 @@ class SessionsTab(DashboardTab):
         detail = None
         if party is not None and snapshot is not None:
             graph = graph_of(snapshot)
-            detail = session_detail(graph, party, acts=self._acts, whole_statement=tall)
-        self.query_one(DetailPane).show(detail, self.table.row_count)
+            detail = session_detail(graph, party, self.key, acts=self._acts, whole_statement=tall)
+        self.show_detail(detail, self.table.row_count)
 
     def _connections(self, snapshot: LockSnapshot, shown: int, sessions: int) -> tuple[Toned, ...]:
         """A bar of the connections used, how many sessions are shown, and in which order."""

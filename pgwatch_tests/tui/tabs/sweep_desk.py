@@ -82,8 +82,11 @@ class SweepUnderWay:
         else:
             self._sweep.cancel()
 
-    def progress(self) -> str:
-        """`Deleting ███░░░░░░░░░ 25 %, 1,200 rows, 400 rows/s, about 12 s left · escape stops`."""
+    def progress(self, ends: str) -> str:
+        """`Deleting ███░░░░░░░░░ 25 %, 1,200 rows, 400 rows/s, about 12 s left · escape stops`.
+
+        `ends` is the key that does.
+        """
         done = self._meter.last.share_done
         full = round(_BAR * done)
         parts = [
@@ -94,7 +97,7 @@ class SweepUnderWay:
             parts.append(f"about {durations.in_words(self._meter.left_s)} left")
         figures = ", ".join(parts)
         if self._ends:
-            hint = "Stopping after this batch; escape again stops now" if self._ends == 1 else "Stopping now"
+            hint = f"Stopping after this batch; {ends} again stops now" if self._ends == 1 else "Stopping now"
             return f"{hint} · {figures}"
         phase = sweep_words.phase(self._meter.last, DEFAULT_SWEEP_KINDS)
-        return f"{phase[0].upper()}{phase[1:]} {figures} · escape stops"
+        return f"{phase[0].upper()}{phase[1:]} {figures} · {ends} stops"

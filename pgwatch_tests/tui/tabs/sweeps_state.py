@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Literal
 
 from pgwatch_tests.history.model import HistoryEntry, JobState
-from pgwatch_tests.reports.render.detail_text import Detail
+from pgwatch_tests.reports.render.detail_text import Detail, KeyName
 from pgwatch_tests.reports.sweeps import sweep_detail, sweep_history, sweep_remarks, sweep_words
 from pgwatch_tests.reports.sweeps.sweep_causes import CauseLine, Group, cause_lines
 from pgwatch_tests.reports.sweeps.sweep_history import result_words
@@ -65,6 +65,7 @@ class SweepsState:
     """Whether sweeps are allowed, or only previews."""
     min_age_s: float
     """The minimum age of what is swept, in seconds."""
+    key: KeyName
     section: SweepsSection = "plan"
     report: SweepReport | None = None
     """The last preview or sweep."""
@@ -113,10 +114,10 @@ class SweepsState:
                 return lines[key].detail if key in lines else None
             case "jobs":
                 job = next((one for one in self.jobs if one.name == key), None)
-                return None if job is None else sweep_detail.job_detail(job, acts=self.acts)
+                return None if job is None else sweep_detail.job_detail(job, self.key, acts=self.acts)
             case "history":
                 entry = next((one for one in self.history or () if str(one.id) == key), None)
-                return None if entry is None else sweep_detail.entry_detail(entry)
+                return None if entry is None else sweep_detail.entry_detail(entry, self.key)
 
     def heads(self) -> str:
         """` Plan  [Jobs 2]  History   s: next · at least 10 min old, a: change`."""
@@ -127,7 +128,7 @@ class SweepsState:
         }
         heads = [f"[{names[one]}]" if one == self.section else f" {names[one]} " for one in SECTIONS]
         age = f"at least {durations.in_words(self.min_age_s)} old" if self.min_age_s else "of any age"
-        return f"{' '.join(heads)}  s: next · {age}, a: change"
+        return f"{' '.join(heads)}  {self.key('section')}: next · {age}, {self.key('min-age')}: change"
 
     def empty(self, is_running: bool) -> str:
         """The text of the open section while it has no rows."""
@@ -153,7 +154,7 @@ class SweepsState:
                 if until := sweep_remarks.old_enough_at(self.report):
                     parts.insert(1, f"old enough by {clock(until)}")
                 if self.was_ended:
-                    parts.insert(0, "preview incomplete: press p again before sweeping")
+                    parts.insert(0, f"preview incomplete: press {self.key('preview')} again before sweeping")
                 if self.report.error:
                     parts.append(f"ended early: {plain(self.report.error)}")
                 if self.trouble:
@@ -171,9 +172,9 @@ class SweepsState:
             return capitalised(plain(self.trouble))
         if self.report is not None:
             return f"{capitalised(sweep_words.outcome(self.report))}."
-        lines = ["p: preview what a sweep would delete (changes nothing)"]
+        lines = [f"{self.key('preview')}: preview what a sweep would delete (changes nothing)"]
         if self.acts:
-            lines.append("w: preview, confirm, then sweep")
+            lines.append(f"{self.key('sweep')}: preview, confirm, then sweep")
         return "\n".join(lines)
 
 

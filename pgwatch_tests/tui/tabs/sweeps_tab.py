@@ -13,7 +13,7 @@ from typing import ClassVar, Literal
 
 from textual import on
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.message import Message
 from textual.widgets import DataTable
 
@@ -24,6 +24,7 @@ from pgwatch_tests.reports.sweeps import sweep_json, sweep_lines, sweep_words
 from pgwatch_tests.sweep.model import SweepPart
 from pgwatch_tests.text.plain_text import plain
 from pgwatch_tests.tui.actions import pause_or_resume, run_now, tell
+from pgwatch_tests.tui.keys.tab_keys import SWEEP_KEYS
 from pgwatch_tests.tui.screens.confirm import ConfirmSweepScreen, about_plan
 from pgwatch_tests.tui.screens.min_age import MinAgeScreen
 from pgwatch_tests.tui.screens.text import TextScreen
@@ -44,16 +45,7 @@ class SweepsTab(DashboardTab):
 
     TITLE = "Sweeps"
 
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("p", "preview", "Preview", tooltip="Preview what a sweep would delete; changes nothing"),
-        Binding("w", "sweep", "Sweep", tooltip="Preview, confirm, then sweep"),
-        Binding("a", "min_age", "Min age", tooltip="Change the minimum age of what is swept", show=False),
-        Binding("escape", "end", "End", tooltip="Stop the sweep after its batch; again: now"),
-        Binding("s", "next_section", "Next", tooltip="Switch between plan, jobs and history"),
-        Binding("n", "run_job", "Run now", tooltip="Run the selected job now"),
-        Binding("o", "pause_job", "Pause job", tooltip="Pause or resume the selected job"),
-        Binding("r", "reload", "Refresh", tooltip="Read jobs and history, poll, count leaks", show=False),
-    ]
+    BINDINGS: ClassVar[list[BindingType]] = SWEEP_KEYS
 
     READING = (
         "The plan says what a sweep would remove, what stays and why. Nothing is deleted without a preview "
@@ -71,7 +63,7 @@ class SweepsTab(DashboardTab):
         super().__init__()
         self._desk = desk
         self._clock = clock
-        self._state = SweepsState(desk.acts, desk.min_age_s)
+        self._state = SweepsState(desk.acts, desk.min_age_s, self.key)
         self._under_way: SweepUnderWay | None = None
         self._asked_for_history = self._reads_jobs = False
 
@@ -104,7 +96,7 @@ class SweepsTab(DashboardTab):
     def redraw(self) -> None:
         state = self._state
         rows = state.rows(marks=self.app.no_color)
-        empty = self.row_filter.no_match("line") if rows else state.empty(self._under_way is not None)
+        empty = self.no_match("line") if rows else state.empty(self._under_way is not None)
         self.show_rows([row for row in rows if self.row_filter.fits(row.texts)], empty)
         self.query_one("#sweep-sections", StillText).say(state.heads())
         self.query_one("#sweep-summary", StillText).say(state.summary())
@@ -114,14 +106,14 @@ class SweepsTab(DashboardTab):
     @on(DataTable.RowHighlighted)
     def _show_detail(self) -> None:
         table = self.table
-        self.query_one(DetailPane).show(self._state.detail(table.current_key), table.row_count)
+        self.show_detail(self._state.detail(table.current_key), table.row_count)
         self.screen.refresh_bindings()
 
     def _show_progress(self) -> None:
         line = self.query_one("#sweep-progress", StillText)
         line.display = self._under_way is not None
         if self._under_way is not None:
-            line.say(self._under_way.progress())
+            line.say(self._under_way.progress(self.key("end-sweep")))
 
     # Keys.
 
@@ -157,11 +149,11 @@ class SweepsTab(DashboardTab):
         if never := self.never(action, parameters):
             return never
         if action in ("preview", "min_age", "sweep") and self._under_way is not None:
-            return "A sweep or a preview is running: escape stops it."
+            return f"A sweep or a preview is running: {self.key('end-sweep')} stops it."
         if action in ("run_job", "pause_job") and not self._state.jobs:
             return "No job is known."
         if action in ("run_job", "pause_job") and self._state.section != "jobs":
-            return "No job is selected: s switches to the jobs."
+            return f"No job is selected: {self.key('section')} switches to the jobs."
         return super().why_not(action, parameters)
 
     def action_next_section(self) -> None:
@@ -283,7 +275,7 @@ class SweepsTab(DashboardTab):
         assert plan is not None
         if self.app.screen is not self.screen or not self.table.has_focus:
             # A question over another screen would be answered unread.
-            tell(self.app, "Sweep preview ready: press w in the Sweeps tab")
+            tell(self.app, f"Sweep preview ready: press {self.key('sweep')} in the Sweeps tab")
         elif plan.planned_rows or any(orphan.removed for orphan in plan.orphans):
             age_s = self._clock() - self._state.report_at_s
             self.app.push_screen(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, ClassVar, Protocol
+from typing import TYPE_CHECKING, ClassVar, Protocol, cast
 
 from textual.containers import Vertical
 
@@ -12,6 +12,7 @@ from pgwatch_tests.locks.contention.contention import Contention
 from pgwatch_tests.locks.contention.last_troubles import Trouble
 from pgwatch_tests.locks.graph.lock_graph import LockGraph
 from pgwatch_tests.locks.model import LockSnapshot, Party
+from pgwatch_tests.reports.render.detail_text import Detail
 from pgwatch_tests.text.toned_text import Cell
 from pgwatch_tests.tui.answers.leak_trend import LeakTrend
 from pgwatch_tests.tui.widgets.detail_pane import DetailPane
@@ -66,6 +67,13 @@ class TabData(Protocol):
         """Whether `x` restarts the sums of contention."""
 
 
+class NamesKeys(Protocol):
+    """The dashboard, for the names of its keys."""
+
+    def key_name(self, id_: str) -> str:
+        """The key of a command, by its id, as texts write it."""
+
+
 class DashboardTab(Vertical):
     """One tab: a LiveTable, and a StillText of class `empty` in its place while it has no rows.
 
@@ -90,6 +98,18 @@ class DashboardTab(Vertical):
     def begin(self) -> None:
         """Begins once all that is in the tab is there."""
         self.redraw()
+
+    def key(self, id_: str) -> str:
+        """The key of a command, by its id, as texts write it: `p`, `enter`."""
+        return cast(NamesKeys, self.app).key_name(id_)
+
+    def reading(self) -> tuple[str, ...]:
+        """How to read the tab, in paragraphs: for the help."""
+        return self.READING
+
+    def no_match(self, what: str) -> str:
+        """The text where no row of that kind fits the filter."""
+        return self.row_filter.no_match(what, self.key("escape"))
 
     def on_resize(self) -> None:
         for pane in self.query(DetailPane):
@@ -128,6 +148,11 @@ class DashboardTab(Vertical):
         line = self.query_one(".empty", StillText)
         line.display = not rows
         line.say(empty)
+
+    def show_detail(self, detail: Detail | None, rows: int) -> None:
+        """Shows a detail below a table of so many rows."""
+        opens = self.key("detail").replace("enter", "⏎")
+        self.query_one(DetailPane).show(detail, rows, opens)
 
     # Marked rows.
 
@@ -177,7 +202,9 @@ class DashboardTab(Vertical):
         if action not in TAB_ACTIONS or self.offers("act" if action in _ON_SESSIONS else action):
             return ""
         if action == "reset":
-            return "There is nothing to restart: the sums are those of Contention (4)."
+            return (
+                f"There is nothing to restart: the sums are those of Contention ({self.key('contention')})."
+            )
         if action == "sort":
             return f"There is nothing to sort or to group in {self.TITLE}."
         if self.table.current_key is None:
@@ -187,7 +214,10 @@ class DashboardTab(Vertical):
         if action == "detail":
             return "This row has no detail."
         if self.selected is None:
-            return "The selected row is no session: those are in Locks (1) and Sessions (2)."
+            return (
+                f"The selected row is no session: those are in Locks ({self.key('locks')}) "
+                f"and Sessions ({self.key('sessions')})."
+            )
         return "No query of this session is known." if action == "copy" else "Nothing can be done with it."
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
@@ -226,11 +256,11 @@ class DashboardTab(Vertical):
 
     def next_root(self, step: int) -> str:
         """Goes to the next root blocker (1) or the previous one (-1); returns why not, or an empty string."""
-        return "Root blockers are in Locks: 1 opens it."
+        return f"Root blockers are in Locks: {self.key('locks')} opens it."
 
     def next_deadlock(self) -> str:
         """Goes to the next deadlock; returns why not, or an empty string."""
-        return "Deadlocks are in Locks: 1 opens it."
+        return f"Deadlocks are in Locks: {self.key('locks')} opens it."
 
     @property
     def document(self) -> tuple[str, str] | None:

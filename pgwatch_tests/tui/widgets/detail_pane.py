@@ -25,15 +25,16 @@ class DetailPane(VerticalScroll):
         self._detail: Detail | None = None
         self._rows = 0
         self._drawn: tuple[object, ...] = ()
+        self._opens = "⏎"
 
     def compose(self) -> ComposeResult:
         yield StillText(id=f"{self.id}-text")
 
-    def show(self, detail: Detail | None, rows: int) -> None:
-        """Shows `detail` below a table of so many rows."""
+    def show(self, detail: Detail | None, rows: int, opens: str = "⏎") -> None:
+        """Shows `detail` below a table of so many rows. Where it is cut, the key that `opens` all is told."""
         if detail is None or self._detail is None or detail.title != self._detail.title:
             self.scroll_home(animate=False)
-        self._detail, self._rows = detail, rows
+        self._detail, self._rows, self._opens = detail, rows, opens
         self.display = detail is not None
         self.fit()
 
@@ -48,6 +49,6 @@ class DetailPane(VerticalScroll):
         drawn = self._detail, tab.size.width, room
         if drawn != self._drawn:
             self._drawn = drawn
-            lines = detail_lines(self._detail, tab.size.width - _SIDES, room)
+            lines = detail_lines(self._detail, tab.size.width - _SIDES, room, self._opens)
             self.styles.max_height = room + _BORDER
             self.query_one(StillText).say(joined(lines))

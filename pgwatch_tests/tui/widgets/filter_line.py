@@ -95,6 +95,9 @@ class RowFilter:
         text = _DATABASE.sub("", self.typed).strip() if globs else self.typed
         return text.casefold() in " ".join(texts).casefold()
 
-    def no_match(self, what: str) -> str:
-        """The text where no row fits: `No session matches 'Kyoto'. esc clears the filter.`"""
-        return f"No {what} matches {plain(self.typed)!r}. esc clears the filter."
+    def no_match(self, what: str, clears: str) -> str:
+        """The text where no row fits: `No session matches 'Kyoto'. escape clears the filter.`
+
+        `clears` is the key that does.
+        """
+        return f"No {what} matches {plain(self.typed)!r}. {clears} clears the filter."

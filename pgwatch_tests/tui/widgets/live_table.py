@@ -9,7 +9,7 @@ from typing import ClassVar
 from rich.console import JustifyMethod
 from rich.style import Style
 from rich.text import Text
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.coordinate import Coordinate
 from textual.events import Resize
 from textual.geometry import Offset
@@ -20,6 +20,7 @@ from textual.widgets import DataTable, Input
 from textual.widgets.data_table import RowKey
 
 from pgwatch_tests.text.toned_text import Cell, Tone, marked, shortened
+from pgwatch_tests.tui.keys.tab_keys import TABLE_KEYS
 from pgwatch_tests.tui.widgets.column_widths import Column, widths
 from pgwatch_tests.tui.widgets.detail_pane import DetailPane
 from pgwatch_tests.tui.widgets.table_rows import LiveRow, longest_cells
@@ -46,14 +47,7 @@ class LiveTable(DataTable[Text]):
     nobody has moved goes to the first row.
     """
 
-    BINDINGS: ClassVar[list[BindingType]] = [
-        # A binding, since a table's own message arrives after keys typed in the same burst.
-        Binding("enter", "app.detail", "Detail", id="detail", tooltip="Show the selected row in full"),
-        Binding("home", "scroll_top", "First", show=False, tooltip="Go to the first row"),
-        Binding("end", "scroll_bottom", "Last", show=False, tooltip="Go to the last row"),
-        Binding("ctrl+down", "scroll_detail(1)", "Detail down", show=False, tooltip="Scroll the detail down"),
-        Binding("ctrl+up", "scroll_detail(-1)", "Detail up", show=False, tooltip="Scroll the detail up"),
-    ]
+    BINDINGS: ClassVar[list[BindingType]] = [*TABLE_KEYS]
 
     def __init__(self, columns: Sequence[Column], *, id: str, hides: bool = True) -> None:
         # Tones have colours of their own under the cursor: `_tone_row`.

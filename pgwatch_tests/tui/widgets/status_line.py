@@ -35,8 +35,8 @@ class Status:
     viewed: str = ""
     """Which moment of the past is looked at, in words; empty for the present."""
     paused: bool = False
-    resume_key: str = "p"
-    """What resumes polling, in words."""
+    paused_keys: str = ""
+    """What keys do while polling is paused, in words."""
     trouble: str = ""
     """Why the last poll failed; empty if it succeeded."""
     age_s: int = 0
@@ -123,7 +123,7 @@ class StatusLine(Vertical):
         elif status.trouble and status.snapshot is not None:
             text = f"Stale, data {status.age_s} s old: {plain(status.trouble)}"
         elif status.paused:
-            text = f"Paused, data {status.age_s} s old. {status.resume_key} resumes, r refreshes once."
+            text = f"Paused, data {status.age_s} s old. {status.paused_keys}."
         else:
             text = ""
         banner = self.query_one("#banner", StillText)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pgwatch_tests.leaks.model import LeakReport
 from pgwatch_tests.locks.graph.lock_graph import LockGraph
+from pgwatch_tests.reports.render.detail_text import KeyName
 from pgwatch_tests.reports.verdict.demo_tip import tip
 from pgwatch_tests.tui.widgets.still_text import StillText
 
@@ -17,8 +18,11 @@ class TipLine(StillText):
     def __init__(self) -> None:
         super().__init__(id="tip", ground="panel")
 
-    def tell(self, graph: LockGraph | None, leaks: LeakReport | None, *, in_locks: bool) -> None:
+    def tell(
+        self, graph: LockGraph | None, leaks: LeakReport | None, keys: KeyName, *, in_locks: bool
+    ) -> None:
         """Shows the tip for what there is to see; none before the first poll."""
         if graph is not None:
-            self.say(f"{tip(graph, leaks, in_locks=in_locks)} h hides this line.")
+            hides = f"{keys('hide-tips')} hides this line."
+            self.say(f"{tip(graph, leaks, keys, in_locks=in_locks)} {hides}")
             self.display = self.app.size.height >= _TALL

@@ -19,6 +19,7 @@ from pgwatch_tests.reports.sessions.session_rows import session_rows
 from pgwatch_tests.text.toned_text import text_of
 from tests.locks.snapshots import edge, session, snapshot
 
+KEYS = {"follow-advice": "A", "copy": "y"}
 EVIL = "=1+1 \x1b[31m|`<b>@all\x00\u202e"
 
 
@@ -95,7 +96,7 @@ def test_the_detail_of_a_session_says_what_it_does_and_what_to_do() -> None:
     graph = LockGraph(found)
 
     def said(pid: int) -> str:
-        detail = session_detail(graph, Party(pid), acts=True)
+        detail = session_detail(graph, Party(pid), KEYS.__getitem__, acts=True)
         return "" if detail is None else text_of(joined(detail_lines(detail, 200)))
 
     assert "A ends pid 1" in said(2)
@@ -106,6 +107,6 @@ def test_the_detail_of_a_session_says_what_it_does_and_what_to_do() -> None:
     assert "GRANT pg_monitor" in said(5)
     assert said(99) == ""
     alone = LockGraph(snapshot((), (session(1, state="idle in transaction"),)))
-    detail = session_detail(alone, Party(1))
+    detail = session_detail(alone, Party(1), KEYS.__getitem__)
     assert detail is not None
     assert "It blocks nobody yet." in text_of(joined(detail_lines(detail, 200)))

@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 from textual.command import CommandPalette
 
+from pgwatch_tests.text.toned_text import text_of
 from pgwatch_tests.tui.app import Dashboard
+from pgwatch_tests.tui.keys.commands import Command
 from pgwatch_tests.tui.screens.help import help_lines
 from screenshots.pictures import settled
 from tests.locks.snapshots import snapshot
@@ -58,11 +60,39 @@ async def test_a_wide_help_fits_the_screen() -> None:
         assert "more below" not in screen_text(app)
 
 
+def command(number: int, refused: str = "") -> Command:
+    return Command(str(number), f"C{number}", f"does what row {number} does", "", refused, lambda: None)
+
+
 def test_columns_lose_no_row() -> None:
-    rows = [f"{number}       does what row {number} does" for number in range(7)]
+    commands = [command(number) for number in range(7)]
     for width in (40, 100, 160):
-        assert all(row in "\n".join(help_lines(rows, (), width)) for row in rows)
-    assert len(help_lines(rows, (), 160)) == 4
+        drawn = "\n".join(map(text_of, help_lines(commands, (), width)))
+        assert all(one.does in drawn for one in commands)
+    assert len(help_lines(commands, (), 160)) == 4
+
+
+def test_what_does_nothing_here_is_apart_and_says_why() -> None:
+    commands = [command(1), command(2, "It rains."), command(3, "There is none."), command(4, "It rains.")]
+    assert list(map(text_of, help_lines(commands, ("Read it.",), 80))) == [
+        "1       does what row 1 does",
+        *("", "Read it."),
+        *("", "These do nothing here, or not now:"),
+        *("2 C2 · 4 C4", "  It rains."),
+        *("3 C3", "  There is none."),
+    ]
+
+
+@pytest.mark.parametrize(("tab", "missing"), [("4", "space Mark"), ("3", "n Next root"), ("1", "s Sort")])
+async def test_the_help_tells_apart_what_does_nothing_in_a_tab(tab: str, missing: str) -> None:
+    app = dashboard()
+    async with app.run_test(size=(200, 60)) as pilot:
+        await settled(pilot)
+        await pilot.press(tab, "question_mark")
+        await settled(pilot)
+        works, _, rest = screen_text(app).partition("These do nothing here, or not now:")
+        assert missing in rest
+        assert "Write what this tab shows" in works
 
 
 async def test_a_command_from_the_list_does_what_its_key_does() -> None:
@@ -108,7 +138,7 @@ async def test_the_list_can_be_read(theme: str) -> None:
     async with app.run_test(size=(100, 30)) as pilot:
         app.theme = theme
         await pilot.press("ctrl+p")
-        await until(pilot, lambda: "Fold the row" in screen_text(app))
+        await until(pilot, lambda: "Quit at once" in screen_text(app))
         await settled(pilot)
         # What is behind it is dimmed on purpose.
         inside = app.screen.query_one("CommandList").region

@@ -109,7 +109,7 @@ async def test_nothing_is_kept_that_nobody_changed() -> None:
     [
         (Preferences("nrod"), "There is no theme 'nrod': "),
         (Preferences(keymap={"paus": "x"}), "keymap: no command has the id 'paus'; did you mean 'pause'?"),
-        (Preferences(keymap={"pause": "q"}), "keymap: q is the key of 'quit' and of 'pause'"),
+        (Preferences(keymap={"pause": "q"}), "keymap: pause is refused: q is the key of 'quit'"),
         (Preferences(order={"sessions": "size"}), "Sessions has no order 'size'."),
         (Preferences(trouble="Your preferences in /h are ignored: \x1b"), "are ignored: ␛"),
     ],

@@ -253,7 +253,7 @@ async def test_the_filter_finds_leftovers() -> None:
         assert app.query_one("#leaks", LiveTable).row_count == 2
         await pilot.press("x")
         await settled(pilot)
-        assert "No line matches 'advisoryx'. esc clears the filter." in screen_text(app)
+        assert "No line matches 'advisoryx'. escape clears the filter." in screen_text(app)
 
 
 HOSTILE = "[red]boo[/red] [@click=app.quit]x[/]\n\x1b[31mred\x1b]0;owned\x07 \\xff \u202e {x} %s"
