@@ -48,7 +48,7 @@ async def test_a_help_that_is_longer_than_the_screen_says_so() -> None:
             await pilot.press("down")
         await settled(pilot)
         assert "more below" not in screen_text(app)
-        assert "directly." in screen_text(app)
+        assert "The server is polled every" in screen_text(app)
 
 
 async def test_a_wide_help_fits_the_screen() -> None:
