@@ -2,8 +2,9 @@
 --
 -- One row per process or prepared transaction (pid 0). Functions, not views: pg_locks is fine, but
 -- pg_stat_activity joins pg_database and pg_authid and hangs while a session has those locked.
--- The blockers are the server's own word (pg_blocking_pids), asked only for those that wait; the
--- lock rows beside them are what names the lock and tells a holder from one queued ahead.
+-- The blockers are the server's own word (pg_blocking_pids), asked only for those that wait, and of a long
+-- queue for the last one; the lock rows beside them are what names the lock and tells a holder from one queued
+-- ahead.
 WITH before_14 AS (
     -- `waitstart` came with 14: where the inner query has none, the name finds this one.
     SELECT NULL::pg_catalog.timestamptz AS waitstart
@@ -21,16 +22,71 @@ WITH before_14 AS (
 ), activity AS MATERIALIZED (
     SELECT * FROM pg_catalog.pg_stat_get_activity(NULL)
 ), waiting AS MATERIALIZED (
-    SELECT DISTINCT lock.pid, lock.tag, lock.locktype, coalesce(activity.leader_pid, lock.pid) AS leader
+    SELECT lock.pid, lock.tag, lock.locktype, lock.mode, lock.waitstart, activity.query_start,
+           coalesce(activity.leader_pid, lock.pid) AS leader
     FROM lock LEFT JOIN activity ON activity.pid OPERATOR(pg_catalog.=) lock.pid
     WHERE NOT lock.granted
+), waited_for AS MATERIALIZED (
+    -- IS TRUE here and below: looked up in a hash. As a join it is planned for few rows, and quadratic.
+    SELECT lock.* FROM lock WHERE (tag OPERATOR(pg_catalog.=) ANY (SELECT tag FROM waiting)) IS TRUE
+), queued AS MATERIALIZED (
+    -- To ask pg_blocking_pids() for each of thousands in one queue takes seconds: each time it goes through
+    -- the queue for each in the queue (src/backend/utils/adt/lockfuncs.c). But where all want the same mode,
+    -- which excludes itself, each is blocked by all ahead. Who has the lock in a weaker mode may be let in
+    -- ahead of others (ProcSleep, src/backend/storage/lmgr/proc.c), so such queues are left out here.
+    SELECT waiting.pid, waiting.tag, waiting.mode, waiting.waitstart, waiting.query_start
+    FROM waiting
+    WHERE waiting.mode OPERATOR(pg_catalog.=) ANY (
+            '{ShareUpdateExclusiveLock,ShareRowExclusiveLock,ExclusiveLock,AccessExclusiveLock}'
+        )
+        AND waiting.pid OPERATOR(pg_catalog.=) waiting.leader
+        AND NOT (waiting.pid OPERATOR(pg_catalog.=) ANY (
+            SELECT leader_pid FROM activity WHERE leader_pid IS NOT NULL
+        ))
+        AND NOT (waiting.tag OPERATOR(pg_catalog.=) ANY (
+            SELECT tag FROM waited_for GROUP BY tag, pid HAVING bool_or(granted) AND NOT bool_and(granted)
+        ))
+), queue AS MATERIALIZED (
+    -- Who came last names all others. If that wasn't the last, those that it doesn't name are asked below.
+    SELECT found.tag, found.mode, found.last, pg_catalog.pg_blocking_pids(found.last) AS blockers,
+           -- Some others of a queue are asked as well, each time others: a check.
+           pg_catalog.floor(pg_catalog.random() OPERATOR(pg_catalog.*) found.step)::bigint AS first_asked,
+           found.step
+    FROM (
+        SELECT tag, mode,
+               (pg_catalog.array_agg(pid ORDER BY waitstart DESC NULLS FIRST, query_start DESC NULLS LAST))[1]
+                   AS last,
+               pg_catalog.count(*) OPERATOR(pg_catalog./) 16 AS step
+        FROM queued
+        GROUP BY tag, mode
+        HAVING pg_catalog.count(*) OPERATOR(pg_catalog.>) 64
+    ) AS found
+), place AS MATERIALIZED (
+    SELECT named.pid, named.place, queue.last,
+           named.place OPERATOR(pg_catalog.%) queue.step OPERATOR(pg_catalog.=) queue.first_asked AS is_asked
+    FROM queue
+    CROSS JOIN LATERAL pg_catalog.unnest(queue.blockers) WITH ORDINALITY AS named(pid, place)
+    WHERE ((named.pid, queue.tag, queue.mode) OPERATOR(pg_catalog.=) ANY (SELECT pid, tag, mode FROM queued))
+        IS TRUE
+), checked AS MATERIALIZED (
+    -- pg_blocking_pids() names them in the order in which they came (the lock's list of holders and waiters).
+    SELECT place.pid, pg_catalog.pg_blocking_pids(place.pid) AS blockers,
+           queue.blockers[1:(place.place OPERATOR(pg_catalog.-) 1)::int] AS expected
+    FROM place
+    JOIN queue ON queue.last OPERATOR(pg_catalog.=) place.last
+    WHERE place.is_asked
 ), blocked AS MATERIALIZED (
     -- Asked for leaders: the answer covers their parallel workers and names leaders only.
     SELECT leader AS pid, pg_catalog.pg_blocking_pids(leader) AS blockers
     FROM (SELECT DISTINCT leader FROM waiting) AS leaders
+    WHERE NOT (leader OPERATOR(pg_catalog.=) ANY (SELECT pid FROM place UNION ALL SELECT last FROM queue))
+    UNION ALL
+    SELECT last, blockers FROM queue
+    UNION ALL
+    -- Who isn't told here is blocked as those of its queue say that name it.
+    SELECT pid, blockers FROM checked WHERE blockers OPERATOR(pg_catalog.<>) expected
 ), in_transaction_wait AS MATERIALIZED (
     -- Both sides of a wait for a transaction: what else they hold tells the row or the table.
-    -- IS TRUE here and below: looked up in a hash. As a join it is planned for few rows, and quadratic.
     SELECT pid FROM waiting WHERE locktype OPERATOR(pg_catalog.=) 'transactionid'
     UNION
     SELECT holder.pid FROM lock AS holder
@@ -41,7 +97,7 @@ WITH before_14 AS (
           WHERE locktype OPERATOR(pg_catalog.=) 'transactionid'
       )) IS TRUE
 ), relevant AS (
-    SELECT lock.* FROM lock WHERE tag OPERATOR(pg_catalog.=) ANY (SELECT tag FROM waiting)
+    SELECT * FROM waited_for
     UNION ALL
     SELECT lock.* FROM lock
     WHERE lock.granted
@@ -77,7 +133,7 @@ WITH before_14 AS (
                relevant.tuple, relevant.virtualxid, relevant.transactionid::pg_catalog.text::bigint,
                relevant.classid::bigint, relevant.objid::bigint,
                relevant.objsubid, relevant.virtualtransaction, relevant.mode, relevant.granted,
-               extract(epoch FROM relevant.waitstart)::pg_catalog.float8
+               pg_catalog.date_part('epoch', relevant.waitstart)
            )) AS locks
     FROM relevant
     LEFT JOIN transaction_of ON relevant.pid OPERATOR(pg_catalog.=) 0
@@ -129,16 +185,17 @@ WITH before_14 AS (
 ), shut AS (
     -- A new session reads catalogs (RelationCacheInitializePhase3, src/backend/utils/cache/relcache.c), and
     -- waits for whoever has locked one. Their OIDs are below 16384 (src/include/access/transam.h).
-    SELECT pg_catalog.array_agg(DISTINCT database) AS databases
+    SELECT pg_catalog.array_agg(DISTINCT database::bigint) AS databases
     FROM lock
     WHERE locktype OPERATOR(pg_catalog.=) 'relation'
         AND mode OPERATOR(pg_catalog.=) 'AccessExclusiveLock'
         AND relation OPERATOR(pg_catalog.<) 16384::pg_catalog.oid
 )
 -- An empty list is NULL: most sessions wait for nobody, and hundreds of empty lists take time to read.
+-- date_part: extract has been numeric since 14, at several times the cost. Times and ages are in seconds.
 SELECT process.pid,
        process.gid,
-       extract(epoch FROM process.backend_start)::pg_catalog.float8 AS backend_start,
+       pg_catalog.date_part('epoch', process.backend_start) AS backend_start,
        process.backend_type,
        process.datid,
        process.usesysid,
@@ -148,32 +205,29 @@ SELECT process.pid,
        process.state,
        process.wait_event_type,
        process.wait_event,
-       extract(epoch FROM clock.now OPERATOR(pg_catalog.-) process.xact_start)::pg_catalog.float8 AS xact_age_s,
-       extract(
-           epoch FROM clock.now OPERATOR(pg_catalog.-) process.state_change
-       )::pg_catalog.float8 AS state_age_s,
-       extract(
-           epoch FROM clock.now OPERATOR(pg_catalog.-) process.query_start
-       )::pg_catalog.float8 AS query_age_s,
+       pg_catalog.date_part('epoch', clock.now OPERATOR(pg_catalog.-) process.xact_start) AS xact_age_s,
+       pg_catalog.date_part('epoch', clock.now OPERATOR(pg_catalog.-) process.state_change) AS state_age_s,
+       pg_catalog.date_part('epoch', clock.now OPERATOR(pg_catalog.-) process.query_start) AS query_age_s,
        process.query,
        process.leader_pid,
        blocked.blockers,
        CASE WHEN process.wait_event OPERATOR(pg_catalog.=) 'SafeSnapshot'
             THEN pg_catalog.pg_safe_snapshot_blocking_pids(process.pid) END AS safe_snapshot_blockers,
        lock_list.locks,
-       CASE WHEN process.pid OPERATOR(pg_catalog.=) pg_catalog.pg_backend_pid()
-            THEN (SELECT numbers FROM capacity) END AS capacity,
-       shut.databases AS shut_databases,
-       process.pid OPERATOR(pg_catalog.=) pg_catalog.pg_backend_pid() AS is_own,
-       extract(epoch FROM pg_catalog.pg_postmaster_start_time())::pg_catalog.float8 AS server_started,
-       extract(epoch FROM clock.now)::pg_catalog.float8 AS sampled_at,
-       -- Volatile, so computed after all else: what the statement has cost the server.
-       extract(
-           epoch FROM pg_catalog.clock_timestamp() OPERATOR(pg_catalog.-) pg_catalog.statement_timestamp()
-       )::pg_catalog.float8 AS spent_s
+       -- Of the whole server; told once, with the session that asks.
+       CASE WHEN process.pid OPERATOR(pg_catalog.=) pg_catalog.pg_backend_pid() THEN
+           pg_catalog.json_build_array(
+               pg_catalog.date_part('epoch', clock.now),
+               pg_catalog.date_part('epoch', pg_catalog.pg_postmaster_start_time()),
+               (SELECT numbers FROM capacity),
+               (SELECT databases FROM shut),
+               -- Volatile, so computed after all else: what the statement has cost the server.
+               pg_catalog.date_part(
+                   'epoch', pg_catalog.clock_timestamp() OPERATOR(pg_catalog.-) pg_catalog.statement_timestamp()
+               )
+           ) END AS server
 FROM process
 CROSS JOIN (SELECT pg_catalog.clock_timestamp() AS now) AS clock
-CROSS JOIN shut
 LEFT JOIN blocked ON blocked.pid OPERATOR(pg_catalog.=) process.pid AND process.pid OPERATOR(pg_catalog.<>) 0
 LEFT JOIN lock_list ON lock_list.pid OPERATOR(pg_catalog.=) process.pid
     AND lock_list.gid OPERATOR(pg_catalog.=) process.gid

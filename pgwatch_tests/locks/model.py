@@ -5,7 +5,7 @@ All durations are float seconds, measured by the server's clock.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property
@@ -244,8 +244,8 @@ class EdgeGroup:
     """
 
     waiter: Party
-    blockers: tuple[Party, ...]
-    """Sorted."""
+    blockers: Sequence[Party]
+    """A tuple, sorted; or the beginning of a long queue (QueuePrefix), in the queue's order."""
     kind: EdgeKind
     lock: WaitedLock
     wait: Wait | None

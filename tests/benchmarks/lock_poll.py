@@ -10,18 +10,17 @@ import argparse
 import asyncio
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import cast
 
 import psycopg
 from psycopg import AsyncConnection, pq
 from psycopg.pq import ExecStatus
 from psycopg.pq.abc import PGconn
-from psycopg.rows import dict_row
 
 from pgwatch_tests.locks.diagnosis.rules import diagnose
 from pgwatch_tests.locks.graph.lock_graph import LockGraph
 from pgwatch_tests.locks.graph.settled_waits import settle
 from pgwatch_tests.locks.snapshot import snapshot_query as reading
+from pgwatch_tests.locks.snapshot.process_row import ProcessRow
 from pgwatch_tests.postgres import queries
 from pgwatch_tests.postgres.connections.connect import connect_async
 from pgwatch_tests.postgres.connections.session_settings import Row, SessionLimits
@@ -115,7 +114,8 @@ def _time_client(runner: asyncio.Runner, connection: AsyncConnection[Row], round
     snapshot = reading.snapshot(rows, "", "", "")
     previous = settle(None, snapshot)
     settled = settle(previous, snapshot)
-    print(f"  client: {len(snapshot.edges)} edges of {snapshot.blocked} waiters")
+    edges = sum(len(group.blockers) for group in snapshot.groups)
+    print(f"  client: {edges} edges of {snapshot.blocked} waiters")
 
     def drawn() -> LockGraph:
         graph = LockGraph(settled)
@@ -136,10 +136,9 @@ def _time_client(runner: asyncio.Runner, connection: AsyncConnection[Row], round
         print(f"    {case:<22} {samples.median(case):>9.2f} ms")
 
 
-async def _rows(connection: AsyncConnection[Row]) -> Sequence[reading._Process]:
-    async with connection.cursor(row_factory=dict_row) as cursor:
-        await cursor.execute(queries.load("locks"), prepare=True)
-        return cast("list[reading._Process]", await cursor.fetchall())
+async def _rows(connection: AsyncConnection[Row]) -> Sequence[ProcessRow]:
+    cursor = await connection.execute(queries.load("locks"), prepare=True)
+    return [ProcessRow._make(row) for row in await cursor.fetchall()]
 
 
 if __name__ == "__main__":

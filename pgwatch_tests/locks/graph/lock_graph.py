@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import cached_property
 
-from pgwatch_tests.locks.graph.settled_waits import confirmed_blockers
+from pgwatch_tests.locks.graph.settled_waits import confirmed_edges
 from pgwatch_tests.locks.graph.wait_graph import Branch, WaitForGraph
 from pgwatch_tests.locks.model import Edge, EdgeGroup, LockSnapshot, Party, PreparedTransaction, Session
 
@@ -14,7 +14,7 @@ class LockGraph(WaitForGraph[Party]):
     """The lock graph: the confirmed edges of `snapshot`, and its sessions and prepared transactions."""
 
     def __init__(self, snapshot: LockSnapshot) -> None:
-        super().__init__(confirmed_blockers(snapshot.groups))
+        super().__init__(*confirmed_edges(snapshot.groups))
         self.snapshot = snapshot
 
     @cached_property
@@ -31,9 +31,12 @@ class LockGraph(WaitForGraph[Party]):
     def groups(self) -> Mapping[Party, tuple[EdgeGroup, ...]]:
         """The edges of each waiter: those whose blocker holds the lock before those merely queued ahead."""
         by_waiter: dict[Party, list[EdgeGroup]] = {}
-        for group in sorted(self.snapshot.shown_groups, key=lambda one: (one.kind == "soft", one.blockers)):
+        for group in self.snapshot.shown_groups:
             by_waiter.setdefault(group.waiter, []).append(group)
-        return {waiter: tuple(groups) for waiter, groups in by_waiter.items()}
+        return {
+            waiter: tuple(sorted(groups, key=lambda one: (one.kind == "soft", one.blockers[0])))
+            for waiter, groups in by_waiter.items()
+        }
 
     def waits(self, party: Party) -> list[Edge]:
         """The edges of one waiter, one by one, in the same order; empty if it doesn't wait."""
@@ -43,7 +46,7 @@ class LockGraph(WaitForGraph[Party]):
         """The edge from a waiter to a blocker, or else its first one; None if it doesn't wait."""
         groups = self.groups.get(waiter, ())
         for group in groups:
-            if blocker in group.blockers:
+            if blocker is not None and blocker in group.blockers:
                 return group.edge(blocker)
         return groups[0].edge(groups[0].blockers[0]) if groups else None
 
@@ -67,7 +70,14 @@ class LockGraph(WaitForGraph[Party]):
 
         None if it doesn't wait, or if whom it waits for is deadlocked.
         """
-        return next((root for root in self.root_blockers if party in self.blocked_by(root)), None)
+        return self._root_of.get(party)
+
+    @cached_property
+    def _root_of(self) -> Mapping[Party, Party]:
+        found: dict[Party, Party] = {}
+        for root in reversed(self.root_blockers):
+            found.update(dict.fromkeys(self.blocked_by(root), root))
+        return found
 
     def wait_for_alone(self, party: Party) -> tuple[Party, ...]:
         """Returns the waiters of `party` alone: they can continue once it is gone.
@@ -81,10 +91,6 @@ class LockGraph(WaitForGraph[Party]):
                 set(group.blockers) == {party} and group.lock.type != "tuple" for group in self.groups[waiter]
             )
         )
-
-    def blocks_directly(self, party: Party) -> int:
-        """Returns how many sessions wait for `party` itself."""
-        return len(self.waiters(party))
 
     def longest_wait_s(self, party: Party) -> float:
         """The longest wait behind `party`, in seconds."""
@@ -151,10 +157,7 @@ _MADE_KEPT = 2
 
 
 def graph_of(snapshot: LockSnapshot) -> LockGraph:
-    """The graph of a snapshot; that of the last ones is made once for all that ask.
-
-    A queue of 2,000 has two million edges: its graph takes seconds.
-    """
+    """The graph of a snapshot; that of the last ones is made once for all that ask."""
     for graph in _made:
         if graph.snapshot is snapshot:
             return graph

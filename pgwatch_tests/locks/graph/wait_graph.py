@@ -1,14 +1,21 @@
 """The wait-for graph as such: closures, cycles and trees over whatever waits for whatever. Pure.
 
-A node is anything hashable and orderable; an edge goes from a waiter to one of its blockers.
+A node is anything hashable and orderable; an edge goes from a waiter to one of its blockers. Who stands in a
+queue waits for all ahead of it: these edges aren't kept one by one, so that a queue of thousands costs what
+its length says, not its square.
 """
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import accumulate
 from typing import Generic, TypeVar
 
+from pgwatch_tests.locks.graph.stepping_stones import SteppingStones
+from pgwatch_tests.locks.lock_queue import LockQueue, QueuePrefix
 from pgwatch_tests.strong_components import Orderable, strongly_connected
 
 N = TypeVar("N", bound=Orderable)
@@ -29,72 +36,89 @@ class Branch(Generic[N]):
 class WaitForGraph(Generic[N]):
     """A wait-for graph: each key of `blockers` waits for each of its values.
 
-    Self-edges are dropped: a parallel leader doesn't block its own workers.
+    In `queued` a waiter waits for all members of the beginning of a queue. Self-edges are dropped: a parallel
+    leader doesn't block its own workers.
     """
 
-    def __init__(self, blockers: Mapping[N, Iterable[N]]) -> None:
+    def __init__(
+        self, blockers: Mapping[N, Iterable[N]], queued: Iterable[tuple[N, QueuePrefix[N]]] = ()
+    ) -> None:
         self._blockers: dict[N, set[N]] = {}
+        """Of each waiter, those that are kept one by one."""
         self._waiters: dict[N, set[N]] = {}
-        self._reaches: dict[N, int] | None = None
+        self._ahead: dict[N, list[QueuePrefix[N]]] = {}
+        standing: dict[LockQueue[N], dict[N, int]] = {}
         for waiter, ahead in blockers.items():
-            others = set(ahead) - {waiter}
-            if others:
-                self._blockers[waiter] = others
-                for blocker in others:
-                    if blocker in self._waiters:
-                        self._waiters[blocker].add(waiter)
-                    else:
-                        self._waiters[blocker] = {waiter}
+            self._add(waiter, ahead)
+        for waiter, first in queued:
+            if waiter in first:
+                self._add(waiter, first)
+            elif first:
+                lengths = standing.setdefault(first.queue, {})
+                lengths[waiter] = max(first.length, lengths.get(waiter, 0))
+        for queue, lengths in standing.items():
+            for waiter, length in lengths.items():
+                self._ahead.setdefault(waiter, []).append(queue.first(length))
+        self._queues = {queue: _Standing.of(queue, lengths) for queue, lengths in standing.items()}
 
-    @property
+    def _add(self, waiter: N, ahead: Iterable[N]) -> None:
+        others = set(ahead) - {waiter}
+        if others:
+            self._blockers.setdefault(waiter, set()).update(others)
+            for blocker in others:
+                if blocker in self._waiters:
+                    self._waiters[blocker].add(waiter)
+                else:
+                    self._waiters[blocker] = {waiter}
+
+    @cached_property
     def nodes(self) -> set[N]:
         """All waiters and blockers."""
-        return {*self._blockers, *self._waiters}
+        return {*self._blockers, *self._ahead, *self._blocking}
+
+    @property
+    def _blocking(self) -> set[N]:
+        return set(self._waiters).union(*(one.members for one in self._queues.values()))
 
     def blockers(self, node: N) -> set[N]:
         """Returns the direct blockers of `node`."""
-        return set(self._blockers.get(node, ()))
+        return set(self._blockers.get(node, ())).union(*self._ahead.get(node, ()))
 
     def waiters(self, node: N) -> set[N]:
         """Returns the direct waiters of `node`."""
-        return set(self._waiters.get(node, ()))
+        queued = (one.behind(node) for one in self._queues.values())
+        return set(self._waiters.get(node, ())).union(*queued)
+
+    def blocks_directly(self, node: N) -> int:
+        """Returns how many wait for `node` itself."""
+        alone = self._waiters.get(node, ())
+        queued = [behind for one in self._queues.values() if (behind := one.behind(node))]
+        if not queued:
+            return len(alone)
+        return len(queued[0]) if len(queued) == 1 and not alone else len(self.waiters(node))
 
     def roots(self) -> list[N]:
         """Root blockers: they block and aren't blocked. Sorted."""
-        return sorted(node for node in self._waiters if node not in self._blockers)
+        return sorted(
+            node for node in self._blocking if node not in self._blockers and node not in self._ahead
+        )
 
     def blocked_by(self, node: N) -> set[N]:
         """Returns all waiters of `node`, direct or through others; without `node` itself."""
-        return self._reach([node], self._waiters) - {node}
+        return self._stones.behind(node) - {node}
 
     def blocks(self, node: N) -> int:
         """Returns the number of `blocked_by`: waiters of `node`, direct or through others."""
-        if self._reaches is None:
-            self._reaches = self._count_all()
         reached = self._reaches.get(node)
         return len(self.blocked_by(node)) if reached is None else reached
 
-    def _count_all(self) -> dict[N, int]:
-        """`blocks` of all nodes that no cycle is behind, in one pass: sets of waiters as bits of a number."""
-        bit = {node: 1 << position for position, node in enumerate(self._blockers)}
-        behind: dict[N, int] = {}
-        for node in self._peeled(self._waiters, self._blockers):
-            bits = 0
-            for waiter in self._waiters.get(node, ()):
-                bits |= bit[waiter] | behind[waiter]
-            behind[node] = bits
-        return {node: bits.bit_count() for node, bits in behind.items()}
+    @cached_property
+    def _reaches(self) -> Mapping[N, int]:
+        return self._stones.count_behind()
 
-    def _peeled(self, ahead: Mapping[N, set[N]], behind: Mapping[N, set[N]]) -> list[N]:
-        """The nodes that no cycle is ahead of, each after all that are `ahead` of it (Kahn 1962)."""
-        left = {node: len(ahead.get(node, ())) for node in self.nodes}
-        order = [node for node, number in left.items() if not number]
-        for node in order:
-            for other in behind.get(node, ()):
-                left[other] -= 1
-                if not left[other]:
-                    order.append(other)
-        return order
+    @cached_property
+    def _stones(self) -> SteppingStones[N]:
+        return SteppingStones(self.nodes, self._blockers, self._ahead)
 
     def cycles(self) -> list[tuple[N, ...]]:
         """Returns one shortest cycle of every deadlocked group, each node waiting for the next one, smallest
@@ -112,42 +136,54 @@ class WaitForGraph(Generic[N]):
         `hard` names the blockers of a waiter which hold what it wants; where there are any, the waiter
         is shown under these and not under those that are merely queued ahead of it.
         """
-        parents = {waiter: self._shown_parents(waiter, hard or {}) for waiter in self._blockers}
+        waiters = sorted({*self._blockers, *self._ahead})
         children: dict[N, list[N]] = {}
-        for waiter in sorted(parents):
-            for parent in parents[waiter]:
+        for waiter in waiters:
+            for parent in self._shown_parents(waiter, hard or {}):
                 children.setdefault(parent, []).append(waiter)
         shown: set[N] = set()
         # A deadlocked group has no root: its smallest member stands for it, if nothing above leads there.
         tops = self.roots() + [cycle[0] for cycle in self.cycles()]
         forest = [_grow(top, children, shown) for top in tops if top not in shown]
         # Nodes that only a cycle among the *shown* parents could hide.
-        forest += [_grow(node, children, shown) for node in sorted(self.nodes) if node not in shown]
+        forest += [_grow(node, children, shown) for node in sorted(self.nodes - shown) if node not in shown]
         return forest
 
     def _shown_parents(self, waiter: N, hard: Mapping[N, Iterable[N]]) -> list[N]:
-        blockers = self._blockers[waiter]
-        holding = sorted(blockers.intersection(hard.get(waiter, ())))
+        holding = sorted({blocker for blocker in hard.get(waiter, ()) if self._waits_for(waiter, blocker)})
+        if holding:
+            return holding
         # One is enough of a queue: each of those ahead is shown where it stands itself.
-        return holding or [min((len(self._blockers.get(blocker, ())), blocker) for blocker in blockers)[1]]
+        best = [(self._count_blockers(blocker), blocker) for blocker in self._blockers.get(waiter, ())]
+        best += [self._least_blocked[ahead.queue][ahead.length - 1] for ahead in self._ahead.get(waiter, ())]
+        return [min(best)[1]]
 
-    def _reach(self, start: Iterable[N], step: Mapping[N, set[N]]) -> set[N]:
-        seen = set(start)
-        todo = list(seen)
-        while todo:
-            new = step.get(todo.pop(), set()) - seen
-            seen |= new
-            todo.extend(new)
-        return seen
+    def _waits_for(self, waiter: N, blocker: N) -> bool:
+        alone = self._blockers.get(waiter, ())
+        return blocker in alone or any(blocker in ahead for ahead in self._ahead.get(waiter, ()))
+
+    def _count_blockers(self, node: N) -> int:
+        ahead = self._ahead.get(node, ())
+        if len(ahead) > 1:
+            return len(self.blockers(node))
+        alone = self._blockers.get(node, ())
+        return sum(len(one) + sum(blocker not in one for blocker in alone) for one in ahead) or len(alone)
+
+    @cached_property
+    def _least_blocked(self) -> Mapping[LockQueue[N], Sequence[tuple[int, N]]]:
+        """Of the first member of each queue, the first two, and so on: who is blocked by fewest, and by how
+        many."""
+        return {
+            queue: list(accumulate(((self._count_blockers(one), one) for one in standing.members), min))
+            for queue, standing in self._queues.items()
+        }
 
     def _components(self) -> list[set[N]]:
         """Strongly connected components of more than one node."""
-        # A long queue has very many edges and no cycle: what can be peeled off needs no search.
-        acyclic = set(self._peeled(self._blockers, self._waiters))
-        rest = {
-            waiter: blockers - acyclic for waiter, blockers in self._blockers.items() if waiter not in acyclic
-        }
-        return [component for component in strongly_connected(rest) if len(component) > 1]
+        # A long queue has no cycle: what can be peeled off needs no search.
+        rest = self._stones.within_cycles()
+        found = (self._stones.nodes_of(component) for component in strongly_connected(rest))
+        return [component for component in found if len(component) > 1]
 
     def _shortest_cycle(self, component: set[N]) -> tuple[N, ...]:
         start = min(component)
@@ -156,7 +192,7 @@ class WaitForGraph(Generic[N]):
         while level:
             following: list[N] = []
             for node in level:
-                for blocker in sorted(self._blockers[node] & component):
+                for blocker in sorted(self.blockers(node) & component):
                     if blocker == start:
                         cycle = [node]
                         while cycle[-1] != start:
@@ -167,6 +203,33 @@ class WaitForGraph(Generic[N]):
                         following.append(blocker)
             level = following
         raise AssertionError("a strongly connected component has a cycle through each of its nodes")
+
+
+@dataclass(frozen=True, slots=True)
+class _Standing(Generic[N]):
+    """Those who wait for the beginnings of one queue."""
+
+    queue: LockQueue[N]
+    lengths: Sequence[int]
+    """Ascending."""
+    waiters: Sequence[N]
+    """In the order of `lengths`."""
+
+    @classmethod
+    def of(cls, queue: LockQueue[N], waiting: Mapping[N, int]) -> _Standing[N]:
+        """Those that wait for so many of its members, each."""
+        waiters = sorted(waiting, key=waiting.__getitem__)
+        return cls(queue, [waiting[waiter] for waiter in waiters], waiters)
+
+    @property
+    def members(self) -> Sequence[N]:
+        """The members of the queue that somebody waits for."""
+        return self.queue.members[: self.lengths[-1]]
+
+    def behind(self, member: N) -> Sequence[N]:
+        """Those that wait for that one; empty if it isn't in the queue."""
+        place = self.queue.places.get(member)
+        return () if place is None else self.waiters[bisect_right(self.lengths, place) :]
 
 
 def _grow(node: N, children: Mapping[N, Sequence[N]], shown: set[N]) -> Branch[N]:

@@ -49,8 +49,8 @@ from pgwatch_tests.errors import RecordingError
 from pgwatch_tests.foreign_files import open_file
 from pgwatch_tests.record.recording.segments import Part
 
-LAYOUT: Final = 1
-"""The version that this program writes. It reads this one and all before it."""
+LAYOUT: Final = 2
+"""The version that this program writes. It reads this one and all before it: 1 had no queues."""
 APPLICATION_ID: Final = 0x70677772  # 'pgwr'
 
 _MAGIC: Final = b"SQLite format 3\0"

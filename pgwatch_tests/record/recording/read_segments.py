@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar, cast
 
+from pgwatch_tests.locks.lock_queue import LockQueue
 from pgwatch_tests.locks.model import (
     Capacity,
     DeadlockCounts,
@@ -107,7 +108,7 @@ class Segment:
             groups=tuple(
                 replace(
                     self._value("group", group, EdgeGroup),
-                    blockers=self._value("blockers", blockers, tuple[Party, ...]),
+                    blockers=self._blockers(blockers),
                     wait_s=age_at(at_us, began),
                 )
                 for group, blockers, began in self._value(
@@ -115,6 +116,18 @@ class Segment:
                 )
             ),
         )
+
+    def _blockers(self, number: int) -> Sequence[Party]:
+        plain = self._plain["blockers"][number]
+        if not isinstance(plain, dict):
+            return self._value("blockers", number, tuple[Party, ...])
+        key = "queue of blockers", int(plain["queue"])
+        if key not in self._made:
+            self._made[key] = LockQueue(self._value("queue", key[1], tuple[Party, ...]))
+        queue, length = cast(LockQueue[Party], self._made[key]), int(plain["first"])
+        if not 0 <= length <= len(queue.members):
+            raise ValueError("more members of a queue than it has")
+        return queue.first(length)
 
     def _rest(self, number: int) -> LockSnapshot:
         empty = {"sampled_at": 0, "sessions": [], "prepared": [], "groups": []}

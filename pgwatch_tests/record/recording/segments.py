@@ -1,8 +1,8 @@
 """Segments of a recording: about a minute of polls, packed. What is read back is what was polled. Pure.
 
 A segment begins with a whole picture; each poll after it has the sessions that have changed. Whatever
-repeats, statements, names, waits, is written once per segment, and then named by its number. Ages are kept as
-beginnings, so that a session that does nothing isn't written again. **A beginning is kept to the
+repeats, statements, names, waits, queues, is written once per segment, and then named by its number. Ages are
+kept as beginnings, so that a session that does nothing isn't written again. **A beginning is kept to the
 millisecond**, the earlier one: ages are up to 1 ms longer than they were (`as_recorded` has a snapshot as it
 will be read back). All other times are exact, to the microsecond.
 
@@ -21,17 +21,24 @@ from itertools import pairwise
 from operator import attrgetter
 from typing import Final, Literal, get_args
 
-from pgwatch_tests.locks.model import (
-    EdgeGroup,
-    LockSnapshot,
-    PreparedTransaction,
-    Session,
-)
+from pgwatch_tests.locks.lock_queue import LockQueue, QueuePrefix
+from pgwatch_tests.locks.model import EdgeGroup, LockSnapshot, Party, PreparedTransaction, Session
 from pgwatch_tests.record.recording.columns import pack
 from pgwatch_tests.record.recording.values import microseconds, to_plain
 
 _Kind = Literal[
-    "rest", "capacity", "counts", "roster", "prepared", "groups", "group", "blockers", "who", "doing", "query"
+    "rest",
+    "capacity",
+    "counts",
+    "roster",
+    "prepared",
+    "groups",
+    "group",
+    "blockers",
+    "queue",
+    "who",
+    "doing",
+    "query",
 ]
 KINDS: Final[tuple[_Kind, ...]] = get_args(_Kind)
 _DOING: Final = ("state", "wait_event_type", "wait_event")
@@ -225,12 +232,23 @@ class SegmentWriter:
 
     def _groups(self, groups: Sequence[EdgeGroup], at_us: int) -> int:
         rows = []
+        queues: dict[LockQueue[Party], int] = {}
         for group in groups:
             bare = replace(group, blockers=(), wait_s=None)
             number = self._number("group", bare, bare)
-            blockers = self._number("blockers", group.blockers, group.blockers)
+            blockers = self._blockers(group.blockers, queues)
             rows.append((number, blockers, _began_ms(at_us, group.wait_s)))
         return self._number("groups", tuple(rows), rows)
+
+    def _blockers(self, blockers: Sequence[Party], queues: dict[LockQueue[Party], int]) -> int:
+        if not isinstance(blockers, QueuePrefix):
+            return self._number("blockers", tuple(blockers), blockers)
+        queue = queues.get(blockers.queue)
+        if queue is None:
+            members = blockers.queue.members
+            queue = queues[blockers.queue] = self._number("queue", members, members)
+        key = "first", queue, blockers.length
+        return self._number("blockers", key, {"queue": queue, "first": blockers.length})
 
 
 class _Content:

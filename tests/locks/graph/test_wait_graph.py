@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 from pgwatch_tests.locks.graph.wait_graph import Branch, WaitForGraph
+from pgwatch_tests.locks.lock_queue import LockQueue
 
 Edges = set[tuple[int, int]]
-edge_sets = st.sets(st.tuples(st.integers(1, 9), st.integers(1, 9)), max_size=30)
+nodes = st.integers(1, 9)
+edge_sets = st.sets(st.tuples(nodes, nodes), max_size=30)
+queues = st.lists(st.lists(nodes, min_size=1, unique=True), max_size=3)
+standing = st.lists(st.tuples(nodes, st.integers(0, 2), st.integers(0, 9)), max_size=12)
+"""Waiters, in which queue, behind how many of its members."""
 
 
 def graph_of(edges: Iterable[tuple[int, int]]) -> WaitForGraph[int]:
@@ -113,3 +118,49 @@ def test_five_hundred_on_one_row_stay_one_flat_tree() -> None:
     [tree] = graph.forest({waiter: [1] for waiter in waiters})
     assert [child.node for child in tree.children] == list(waiters)
     assert not any(child.children for child in tree.children)
+
+
+@given(edge_sets, edge_sets, queues, standing)
+def test_a_queue_is_the_same_as_its_edges_one_by_one(
+    edges: Edges,
+    hard_edges: Edges,
+    members: Sequence[Sequence[int]],
+    standing: Sequence[tuple[int, int, int]],
+) -> None:
+    queues = list(map(LockQueue, members))
+    queued = [
+        (waiter, queues[number].first(min(length, len(members[number]))))
+        for waiter, number, length in standing
+        if number < len(queues)
+    ]
+    blockers: dict[int, set[int]] = {}
+    for waiter, blocker in edges:
+        blockers.setdefault(waiter, set()).add(blocker)
+    graph = WaitForGraph(blockers, queued)
+    one_by_one = graph_of(edges | {(waiter, blocker) for waiter, ahead in queued for blocker in ahead})
+    assert graph.nodes == one_by_one.nodes
+    assert graph.roots() == one_by_one.roots()
+    assert graph.cycles() == one_by_one.cycles()
+    hard: dict[int, set[int]] = {}
+    for waiter, blocker in hard_edges:
+        hard.setdefault(waiter, set()).add(blocker)
+    for holders in ({}, hard):
+        assert graph.forest(holders) == one_by_one.forest(holders)
+    for node in range(1, 10):
+        assert graph.blockers(node) == one_by_one.blockers(node)
+        assert graph.waiters(node) == one_by_one.waiters(node)
+        assert graph.blocks_directly(node) == len(one_by_one.waiters(node))
+        assert graph.blocked_by(node) == one_by_one.blocked_by(node)
+        assert graph.blocks(node) == one_by_one.blocks(node)
+
+
+def test_two_thousand_in_a_queue_are_two_thousand_steps() -> None:
+    queue = LockQueue(range(2, 2002))
+    graph = WaitForGraph(
+        {waiter: {1} for waiter in queue.members}, [(one, queue.first(one - 2)) for one in queue.members]
+    )
+    [tree] = graph.forest({waiter: [1] for waiter in queue.members})
+    assert [child.node for child in tree.children] == list(queue.members)
+    assert [graph.blocks(node) for node in (1, 2, 2000, 2001)] == [2000, 1999, 1, 0]
+    assert graph.blocks_directly(2) == 1999
+    assert graph.cycles() == []

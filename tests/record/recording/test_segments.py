@@ -12,6 +12,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
+from pgwatch_tests.locks.lock_queue import LockQueue
 from pgwatch_tests.locks.model import (
     Capacity,
     DeadlockCount,
@@ -78,7 +79,10 @@ sides = st.builds(
 groups = st.builds(
     EdgeGroup,
     parties,
-    st.lists(parties, min_size=1, max_size=3, unique=True).map(lambda some: tuple(sorted(some))),
+    st.lists(parties, min_size=1, max_size=3, unique=True).map(lambda some: tuple(sorted(some)))
+    | st.builds(
+        LockQueue.first, st.just(LockQueue([Party(pid) for pid in range(5, 20)])), st.integers(1, 15)
+    ),
     st.sampled_from(["hard", "soft", "safe_snapshot", "connected"]),
     st.builds(
         WaitedLock, words, words, maybe_words, words, also_held_by=st.lists(parties, max_size=1).map(tuple)
