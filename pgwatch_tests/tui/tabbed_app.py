@@ -11,7 +11,7 @@ from textual import on
 from textual.app import ComposeResult
 from textual.command import Provider
 from textual.content import Content
-from textual.widgets import DataTable, Input, TabbedContent, TabPane, Tabs
+from textual.widgets import Input, TabbedContent, TabPane, Tabs
 
 from pgwatch_tests.locks.graph.lock_graph import graph_of
 from pgwatch_tests.text.plain_text import plain
@@ -23,6 +23,7 @@ from pgwatch_tests.tui.tabs.tab import TAB_ACTIONS, DashboardTab, TabData
 from pgwatch_tests.tui.tabs.tab_place import TabPlace
 from pgwatch_tests.tui.widgets.filter_line import FilterLine
 from pgwatch_tests.tui.widgets.footer import StillFooter
+from pgwatch_tests.tui.widgets.live_table import LiveTable
 from pgwatch_tests.tui.widgets.status_line import StatusLine
 from pgwatch_tests.tui.widgets.themes import DARK, THEMES, with_cursor
 
@@ -189,7 +190,7 @@ class TabbedApp(KeyedApp):
             return None
         return super().check_action(action, parameters)
 
-    @on(DataTable.RowSelected)
+    @on(LiveTable.RowSelected)
     def _open_clicked_row(self) -> None:
         self.action_detail()
 

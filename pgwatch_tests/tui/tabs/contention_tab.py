@@ -7,7 +7,6 @@ from typing import Literal
 from textual import on
 from textual.app import ComposeResult
 from textual.containers import Horizontal
-from textual.widgets import DataTable
 
 from pgwatch_tests.identity import test_names
 from pgwatch_tests.locks.contention.contention import Contention, Pair
@@ -173,7 +172,7 @@ class ContentionTab(DashboardTab):
             case "cause":
                 return [LiveRow(cause, cells) for cause, cells in cause_rows(seen)]
 
-    @on(DataTable.RowHighlighted)
+    @on(LiveTable.RowHighlighted)
     def _show_map(self) -> None:
         """Shows the map beside the list of pairs, where there is room, and the selected pair below."""
         seen, view = self._seen, self.query_one(HeatMapView)

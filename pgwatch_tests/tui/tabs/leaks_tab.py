@@ -9,7 +9,6 @@ from textual import on
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.message import Message
-from textual.widgets import DataTable
 
 from pgwatch_tests.leaks.attribution.rows_by_test import TestLeak, by_test
 from pgwatch_tests.leaks.model import LeakReport
@@ -194,7 +193,7 @@ class LeaksTab(DashboardTab):
         self.query_one("#leaks-summary", StillText).say(summary or "")
         self._show_trend()
 
-    @on(DataTable.RowHighlighted)
+    @on(LiveTable.RowHighlighted)
     def _follow_cursor(self) -> None:
         self._show_detail()
         # What keys do depends on the row.

@@ -9,7 +9,6 @@ from typing import ClassVar
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import BindingType
-from textual.widgets import DataTable
 
 from pgwatch_tests.locks.diagnosis.evidence import Diagnosis
 from pgwatch_tests.locks.diagnosis.rules import diagnose
@@ -37,6 +36,7 @@ from pgwatch_tests.tui.tabs.lock_rows import COLUMNS, live_rows
 from pgwatch_tests.tui.tabs.tab import DashboardTab, TabData
 from pgwatch_tests.tui.widgets.detail_pane import TALL, DetailPane
 from pgwatch_tests.tui.widgets.live_table import LiveTable
+from pgwatch_tests.tui.widgets.row_table import HEAD
 from pgwatch_tests.tui.widgets.still_text import StillText
 
 _SWITCHES_KEPT = 500
@@ -210,7 +210,7 @@ class LocksTab(DashboardTab):
             self._diagnoses[root] = diagnose(self._graph, root)
         return self._diagnoses[root]
 
-    @on(DataTable.RowHighlighted)
+    @on(LiveTable.RowHighlighted)
     def _follow_cursor(self) -> None:
         graph = self._graph
         if graph is not None and self._rows:
@@ -240,7 +240,7 @@ class LocksTab(DashboardTab):
     def _tell_what_is_beyond(self) -> None:
         """Says in the pane's border how many groups are above and below what is shown of the table."""
         table = self.table
-        room = max(1, table.scrollable_content_region.height - table.header_height)
+        room = max(1, table.scrollable_content_region.height - HEAD)
         first, last = round(table.scroll_y), round(table.scroll_y) + room - 1
         roots = [number for number, row in enumerate(self._rows) if not row.above]
         above, below = sum(one < first for one in roots), sum(one > last for one in roots)

@@ -6,7 +6,6 @@ from dataclasses import replace
 
 from textual import on
 from textual.app import ComposeResult
-from textual.widgets import DataTable
 
 from pgwatch_tests.locks.graph.lock_graph import graph_of
 from pgwatch_tests.locks.model import LockSnapshot, Party
@@ -147,7 +146,7 @@ class SessionsTab(DashboardTab):
         line.say(() if snapshot is None else self._connections(snapshot, len(shown), len(rows)))
         self._show_selected()
 
-    @on(DataTable.RowHighlighted)
+    @on(LiveTable.RowHighlighted)
     def _show_selected(self) -> None:
         party, snapshot = self.selected, self._snapshot
         tall = self.app.size.height > TALL

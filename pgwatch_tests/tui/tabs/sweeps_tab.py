@@ -15,7 +15,6 @@ from textual import on
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.message import Message
-from textual.widgets import DataTable
 
 from pgwatch_tests.errors import PgwatchError, RefusedError
 from pgwatch_tests.history.model import HistoryEntry, JobState
@@ -103,7 +102,7 @@ class SweepsTab(DashboardTab):
         self._show_progress()
         self._show_detail()
 
-    @on(DataTable.RowHighlighted)
+    @on(LiveTable.RowHighlighted)
     def _show_detail(self) -> None:
         table = self.table
         self.show_detail(self._state.detail(table.current_key), table.row_count)

@@ -6,40 +6,30 @@ import itertools
 from collections.abc import Callable, Collection, Sequence
 from typing import ClassVar
 
-from rich.console import JustifyMethod
-from rich.style import Style
-from rich.text import Text
 from textual.binding import BindingType
-from textual.coordinate import Coordinate
 from textual.events import Resize
-from textual.geometry import Offset
 from textual.theme import Theme
 from textual.timer import Timer
 from textual.widget import Widget
-from textual.widgets import DataTable, Input
-from textual.widgets.data_table import RowKey
+from textual.widgets import Input
 
-from pgwatch_tests.text.toned_text import Cell, Tone, marked, shortened
 from pgwatch_tests.tui.keys.tab_keys import TABLE_KEYS
 from pgwatch_tests.tui.widgets.column_widths import Column, widths
 from pgwatch_tests.tui.widgets.detail_pane import DetailPane
+from pgwatch_tests.tui.widgets.row_table import PADDING, RowTable
 from pgwatch_tests.tui.widgets.table_rows import LiveRow, longest_cells
-from pgwatch_tests.tui.widgets.themes import styled_text, tone_styles
 
 _SCROLLBAR = 2
 _LOST_S = 3.0
 """Seconds without a selected row, after its row has gone: a key that was meant for it must hit no other."""
 _SLACK = 12
 """Characters that a column may be wider than its content is now."""
-_FEW = 8
-"""So many rows are cheaper to change one by one than to clear and to add with all others."""
-
 
 Heir = Callable[[str], str | None]
 """Returns the key of the row that the cursor goes to when the row of that key is gone; None for no row."""
 
 
-class LiveTable(DataTable[Text]):
+class LiveTable(RowTable):
     """A table of rows by key. Cells are plain text, never markup; a tone has its colour in the theme.
 
     With `hides`, it is hidden while it has no rows; else it keeps its head, and the focus. A cursor that
@@ -50,18 +40,9 @@ class LiveTable(DataTable[Text]):
     BINDINGS: ClassVar[list[BindingType]] = [*TABLE_KEYS]
 
     def __init__(self, columns: Sequence[Column], *, id: str, hides: bool = True) -> None:
-        # Tones have colours of their own under the cursor: `_tone_row`.
-        super().__init__(
-            id=id, cursor_type="row", zebra_stripes=False, cursor_foreground_priority="renderable"
-        )
-        self._specification = tuple(columns)
-        self._rows_shown: tuple[LiveRow, ...] = ()
-        self._widths: tuple[int, ...] = ()
+        super().__init__(columns, id=id)
         self._contents: tuple[int, ...] = ()
         """The lengths of the longest cells that the widths were made for."""
-        self._styles: dict[Tone, Style] = {}
-        self._marked: frozenset[str] = frozenset()
-        self._cursor_styles: dict[Tone, Style] = {}
         self._place: tuple[str | None, int] = (None, 0)
         """The cursor's key and row, when there last were rows."""
         self._had_focus = False
@@ -74,24 +55,20 @@ class LiveTable(DataTable[Text]):
 
     def on_mount(self) -> None:
         self.app.theme_changed_signal.subscribe(self, self._use_theme)
-        self._use_theme()
         self._lay_out()
 
     def on_resize(self, _: Resize) -> None:
-        self._contents = self._lengths(self._rows_shown)
+        self._contents = self._lengths(self._rows)
         self._lay_out()
 
-    def _use_theme(self, _: Theme | None = None) -> None:
-        variables = self.app.get_css_variables()
-        self._styles, self._cursor_styles = tone_styles(variables), tone_styles(variables, "cursor")
-        rows, self._rows_shown = self._rows_shown, ()
-        self._fill(rows)
+    def _use_theme(self, _: Theme) -> None:
+        self.notify_style_update()
 
     @property
     def current_key(self) -> str | None:
         """The key of the row under the cursor; None without rows, or if the cursor has lost its row."""
-        if self.show_cursor and 0 <= self.cursor_row < len(self._rows_shown):
-            return self._rows_shown[self.cursor_row].key
+        if self.show_cursor and self.cursor_row < len(self._rows):
+            return self._rows[self.cursor_row].key
         return None
 
     def show(self, rows: Sequence[LiveRow], heir: Heir | None = None) -> None:
@@ -100,10 +77,9 @@ class LiveTable(DataTable[Text]):
 
         A hidden table gets its cursor and focus back with the next rows.
         """
-        if tuple(rows) != self._rows_shown:
+        if tuple(rows) != self._rows:
             self._fit(self._lengths(rows))
-            if not self._change_a_few(tuple(rows)):
-                self._fill(tuple(rows), heir)
+            self._fill(tuple(rows), heir)
         if not self._hides:
             self.set_class(not rows, "without-rows")
             return
@@ -115,15 +91,15 @@ class LiveTable(DataTable[Text]):
 
     def use(self, columns: Sequence[Column]) -> None:
         """Empties the table and gives it other columns."""
-        self._specification = tuple(columns)
-        self._rows_shown, self._widths, self._contents = (), (), ()
+        self._columns, self._contents = tuple(columns), ()
+        self.set_rows(())
         self._lay_out()
         self.scroll_home(animate=False)
 
     @property
     def heads(self) -> tuple[str, ...]:
         """The heads of all columns, shown or not."""
-        return tuple(column.label for column in self._specification)
+        return tuple(column.label for column in self._columns)
 
     @property
     def shown_heads(self) -> tuple[str, ...]:
@@ -148,32 +124,28 @@ class LiveTable(DataTable[Text]):
     @property
     def marked(self) -> list[str]:
         """The keys of the marked rows that are shown, from above."""
-        return [row.key for row in self._rows_shown if row.key in self._marked]
+        return [row.key for row in self._rows if row.key in self._marked]
 
     def toggle_mark(self) -> None:
         """Marks the row under the cursor, or takes its mark away; the cursor goes to the next row."""
         key = self.current_key
         if key is not None:
-            self._marked ^= {key}
-            self._draw_anew()
+            self._mark(self._marked ^ {key})
             self.action_cursor_down()
 
     def clear_marks(self) -> None:
         """Takes all marks away."""
         if self._marked:
-            self._marked = frozenset()
-            self._draw_anew()
+            self._mark(frozenset())
 
-    def _draw_anew(self) -> None:
-        rows = self._rows_shown
-        self._place = (rows[self.cursor_row].key if rows else None), self.cursor_row
-        self._fit(self._lengths(rows))
-        self._rows_shown = ()
-        self._fill(rows)
+    def _mark(self, keys: frozenset[str]) -> None:
+        self._marked = keys
+        self._fit(self._lengths(self._rows))
+        self.refresh()
 
     def select(self, key: str) -> None:
         """Moves the cursor to the row of `key`, if it is there, and scrolls it into view."""
-        number = _position(self._rows_shown, key)
+        number = _position(self._rows, key)
         if number is not None:
             self._regain_cursor()
             self.move_cursor(row=number)
@@ -187,80 +159,32 @@ class LiveTable(DataTable[Text]):
         self._is_chosen = False
         self._take_first()
 
-    def _change_a_few(self, rows: tuple[LiveRow, ...]) -> bool:
-        """Changes the cells of the rows that differ, if these are few and their keys have stayed."""
-        before = self._rows_shown
-        if len(rows) != len(before) or any(one.key != old.key for one, old in zip(rows, before, strict=True)):
-            return False
-        changed = [number for number, row in enumerate(rows) if row != before[number]]
-        if len(changed) > _FEW:
-            return False
-        self._rows_shown = rows
-        for number in changed:
-            cells = self._cells(rows[number], under_cursor=self._is_under_cursor(number))
-            for column, cell in enumerate(cells):
-                if cell != self.get_cell_at(Coordinate(number, column)):
-                    self.update_cell_at(Coordinate(number, column), cell)
-        return True
-
-    def _fill(self, rows: tuple[LiveRow, ...], heir: Heir | None = None) -> None:
-        scroll = Offset(round(self.scroll_x), round(self.scroll_y))
-        if self._rows_shown:
+    def _fill(self, rows: tuple[LiveRow, ...], heir: Heir | None) -> None:
+        if self._rows:
             self._place = self.current_key, self.cursor_row
         key, kept = self._place
-        number = None if key is None else _position(rows, key)
+        number = None if key is None else self._position(rows, key)
+        shown, has_moved = self.show_cursor, False
         if number is None and key is not None and heir is not None and rows:
             successor = heir(key)
             number = None if successor is None else _position(rows, successor)
             if number is None and not self._is_chosen:
                 number = 0
-            self.show_cursor = number is not None
+            shown = has_moved = number is not None
             if number is None:
                 self._take_first_later()
-            if number is not None:
-                scroll = Offset(scroll.x, self._scroll_that_shows(number, scroll.y))
-        row_number = kept if number is None else number
-        # Clearing and adding is cheaper than row-by-row differences once more than a few rows changed.
-        with self.app.batch_update(), self.prevent(DataTable.RowHighlighted):
-            self.clear()
-            for row in rows:
-                self.add_row(*self._cells(row), key=row.key)
-            self._rows_shown = rows
-            if rows:
-                self.cursor_coordinate = Coordinate(min(row_number, len(rows) - 1), 0)
-                self._tone_row(self.cursor_row)
-        self.scroll_to(scroll.x, scroll.y, animate=False, immediate=True)
+        self.set_rows(rows)
+        if rows:
+            self.put_cursor(min(kept if number is None else number, len(rows) - 1), shown=shown)
+        if has_moved:
+            self._scroll_to_cursor()
+        elif self.scroll_offset.y > self.max_scroll_y:
+            self.scroll_to(y=self.max_scroll_y, animate=False)
 
-    def _scroll_that_shows(self, number: int, scroll: int) -> int:
-        room = max(1, self.scrollable_content_region.height - self.header_height)
-        return min(max(scroll, number - room + 1), number)
-
-    def watch_cursor_coordinate(self, old_coordinate: Coordinate, new_coordinate: Coordinate) -> None:
-        """Tones both rows anew: the cursor has a ground of its own."""
-        self._tone_row(old_coordinate.row)
-        self._tone_row(new_coordinate.row)
-        super().watch_cursor_coordinate(old_coordinate, new_coordinate)
-
-    def _is_under_cursor(self, number: int) -> bool:
-        return self.show_cursor and number == self.cursor_row
-
-    def _tone_row(self, number: int) -> None:
-        # In place: what is drawn of the cells is kept apart for rows under the cursor and beside it.
-        if 0 <= number < min(len(self._rows_shown), self.row_count):
-            row = self._rows_shown[number]
-            cells = self._cells(row, under_cursor=self._is_under_cursor(number))
-            for cell, toned in zip(self.get_row_at(number), cells, strict=False):
-                cell.spans = toned.spans
-
-    def _cells(self, row: LiveRow, *, under_cursor: bool = False) -> list[Text]:
-        styles = self._cursor_styles if under_cursor else self._styles
-        return [
-            styled_text(shortened(cell, width, column.cut), styles, row.tone, right=column.right)
-            for cell, column, width in zip(
-                self._marked_cells(row), self._specification, self._widths, strict=True
-            )
-            if width
-        ]
+    def _position(self, rows: Sequence[LiveRow], key: str) -> int | None:
+        """The number of the row of a key: nearly always that of the cursor."""
+        here = self.cursor_row
+        return here if here < len(rows) and rows[here].key == key else _position(rows, key)
 
     def action_scroll_detail(self, lines: int) -> None:
         """Scrolls the detail of the selected row, in tabs that have one below their table."""
@@ -277,20 +201,15 @@ class LiveTable(DataTable[Text]):
         self._without_row = self.set_timer(_LOST_S, self._take_first)
 
     def _take_first(self) -> None:
-        if not self.show_cursor and self._rows_shown:
+        if not self.show_cursor and self._rows:
+            self.put_cursor(0, shown=False)
             self.show_cursor = True
-            self.move_cursor(row=0)
-            self._tone_row(0)
-            # The row number may be the one that it had, which tells nobody.
-            self.post_message(DataTable.RowHighlighted(self, 0, RowKey(self._rows_shown[0].key)))
 
     def _regain_cursor(self) -> bool:
         """Shows a hidden cursor; returns whether it was hidden."""
         self._is_chosen = True
         hidden = not self.show_cursor
-        if hidden:
-            self.show_cursor = True
-            self._tone_row(self.cursor_row)
+        self.show_cursor = True
         return hidden
 
     def on_mouse_down(self) -> None:
@@ -329,33 +248,19 @@ class LiveTable(DataTable[Text]):
     def _lay_out(self) -> None:
         """Fits the columns to the present width, so that nothing is cut off at the right."""
         widths = self._fitting_widths()
-        if widths == self._widths:
-            return
-        self._widths = widths
-        rows = self._rows_shown
-        self._place = (self.current_key, self.cursor_row) if rows else self._place
-        self._rows_shown = ()
-        with self.app.batch_update(), self.prevent(DataTable.RowHighlighted):
-            self.clear(columns=True)
-            for column, width in zip(self._specification, widths, strict=True):
-                if width:
-                    justify: JustifyMethod = "right" if column.right else "left"
-                    self.add_column(Text(column.label, justify=justify, no_wrap=True), width=width)
-        self._fill(rows)
+        if widths != self._widths:
+            self.set_widths(widths)
 
     def _lengths(self, rows: Sequence[LiveRow]) -> tuple[int, ...]:
         """The length of each column's longest cell."""
-        return longest_cells(map(self._marked_cells, rows), len(self._specification))
-
-    def _marked_cells(self, row: LiveRow) -> tuple[Cell, ...]:
-        return (marked(row.cells[0]), *row.cells[1:]) if row.key in self._marked else row.cells
+        return longest_cells(map(self._marked_cells, rows), len(self._columns))
 
     def _fitting_widths(self) -> tuple[int, ...]:
-        contents = self._contents or (0,) * len(self._specification)
-        shown = [column.label in self.shown_heads for column in self._specification]
-        columns = tuple(itertools.compress(self._specification, shown))
+        contents = self._contents or (0,) * len(self._columns)
+        shown = [column.label in self.shown_heads for column in self._columns]
+        columns = tuple(itertools.compress(self._columns, shown))
         lengths = tuple(itertools.compress(contents, shown))
-        found = widths(columns, lengths, self._room, 2 * self.cell_padding)
+        found = widths(columns, lengths, self._room, 2 * PADDING)
         given = iter(found)
         return tuple(next(given) if is_shown else 0 for is_shown in shown)
 

@@ -43,7 +43,7 @@ def told(app: Dashboard) -> list[str]:
 
 def heads(app: Dashboard) -> list[str]:
     """The heads of the columns that Sessions shows."""
-    return [str(one.label) for one in app.query_one("#sessions", LiveTable).columns.values()]
+    return app.query_one("#sessions", LiveTable).drawn_heads
 
 
 async def test_a_dashboard_begins_as_it_is_preferred() -> None:

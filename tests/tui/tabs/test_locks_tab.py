@@ -276,7 +276,7 @@ async def test_the_chain_to_the_root_is_lit_and_only_that() -> None:
         await settled(pilot)
         await pilot.press("end")
         await settled(pilot)
-        rows = app.query_one(LocksTab).table._rows_shown
+        rows = app.query_one(LocksTab).table.rows
         lit = {
             row.key.partition(" of ")[0]: "".join(part.text for part in row.cells[0] if part.tone == "lit")
             for row in rows
