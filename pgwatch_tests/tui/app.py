@@ -23,7 +23,7 @@ from pgwatch_tests.tui.keys.key_bindings import LIVE_KEYS
 from pgwatch_tests.tui.keys.preferences import Preferences
 from pgwatch_tests.tui.screens.detail import ReadHeld
 from pgwatch_tests.tui.screens.leak import ReadRows
-from pgwatch_tests.tui.session_actions import SessionActions
+from pgwatch_tests.tui.session_actions import ReadRights, SessionActions
 from pgwatch_tests.tui.tabs.locks_tab import LocksTab
 from pgwatch_tests.tui.tabs.tab_place import (
     LEAKS,
@@ -49,6 +49,7 @@ if TYPE_CHECKING:
 
 _LEAKS_AT_MOST_EVERY_S = 5.0
 _LEAKS_SHARE = 0.05
+_RIGHTS_EVERY_S = 60.0
 _FIRST_ANSWER_WITHIN_S = 1.0
 """What the first picture doesn't need begins after it, or when it takes longer than this."""
 
@@ -57,10 +58,10 @@ class Dashboard(AppWithPast):
     """Shows what `read_locks` and `read_leaks` return of a live server.
 
     Both may raise PgwatchError and are then called again. `act` does a confirmed action, and may raise
-    PgwatchError; without it the dashboard is read-only. `read_held` reads all locks of one session;
-    `sweeps` is what the Sweeps tab works with, `databases` what the picker of databases does;
-    `read_leaked` reads the leaked rows of one table. `clock` is monotonic, in seconds; exports go to
-    `export_to`.
+    PgwatchError; without it the dashboard is read-only. `read_held` reads all locks of one session,
+    `read_rights` whose sessions may be signalled, `read_leaked` the leaked rows of one table. `sweeps` is
+    what the Sweeps tab works with, `databases` what the picker of databases does. `clock` is monotonic, in
+    seconds; exports go to `export_to`.
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [*LIVE_KEYS]
@@ -72,6 +73,7 @@ class Dashboard(AppWithPast):
         *,
         act: Callable[[Action], Awaitable[Outcome]] | None = None,
         read_held: ReadHeld | None = None,
+        read_rights: ReadRights | None = None,
         sweeps: SweepDesk | None = None,
         databases: DatabaseDesk | None = None,
         read_leaked: ReadRows | None = None,
@@ -94,7 +96,7 @@ class Dashboard(AppWithPast):
         )
         self._shows_tips = shows_tips
         self._tip: TipLine | None = None
-        self._actions = None if act is None else SessionActions(self, act, self.action_refresh)
+        self._actions = act and SessionActions(self, act, self.action_refresh, read_rights)
         self._sweeps = sweeps
         self._databases = databases
         self._counts_in: str | None = None
@@ -147,6 +149,13 @@ class Dashboard(AppWithPast):
             start_worker(self, self.mount_tabs, "tabs")
             start_worker(self, self._leaks_poller.run, "leaks")
             start_worker(self, self.load_past, "past")
+            self._look_at_rights()
+            self.set_interval(_RIGHTS_EVERY_S, self._look_at_rights)
+
+    def _look_at_rights(self) -> None:
+        """Reads anew, beside the polls, what the server will refuse: a GRANT may have come."""
+        if self._actions is not None:
+            start_worker(self, self._actions.look_at_rights, "rights")
 
     # Answers of the pollers.
 
@@ -273,6 +282,7 @@ class Dashboard(AppWithPast):
         self._latest.force_redraw()
         self._locks_poller.poll_now()
         self._leaks_poller.poll_now()
+        self._look_at_rights()
 
     def action_change_interval(self, steps: int) -> None:
         """Polls less often (1) or more often (-1)."""
@@ -344,10 +354,20 @@ class Dashboard(AppWithPast):
             return never
         if action in ("act", "follow_advice") and self._latest.viewed is not None:
             return f"That is the past: {self.key_name('escape')} goes back to now."
+        if action in ("act", "follow_advice") and (refusal := self._refusal(parameters)):
+            return f"{refusal} {self.key_name('refresh')} looks again."
         slower = parameters == (1,)
         if action == "change_interval" and next_interval_s(self._refresh_s, slower=slower) is None:
             return f"The server is polled every {self._refresh_s:g} s, which is as far as it goes."
         return super().why_not(action, parameters)
+
+    def _refusal(self, parameters: tuple[object, ...]) -> str:
+        """Why the server will refuse to act on the selected session; empty if it won't, or with marks."""
+        tab, graph = self._tab, self._latest.graph
+        if self._actions is None or graph is None or not tab.is_mounted or tab.selected is None or tab.marked:
+            return ""
+        how: How | None = None if not parameters else "cancel" if parameters == ("cancel",) else "terminate"
+        return self._actions.why_not(graph, tab.selected, how)
 
     def action_act(self, how: How) -> None:
         """Asks whether to cancel the selected session's statement, or to end the session."""

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from textual.app import App
 
@@ -22,7 +22,7 @@ from pgwatch_tests.locks.actions.action import (
     is_idle,
 )
 from pgwatch_tests.locks.diagnosis.rules import diagnose
-from pgwatch_tests.locks.diagnosis.unblocking import unblocking
+from pgwatch_tests.locks.diagnosis.unblocking import Unblocking, unblocking
 from pgwatch_tests.locks.graph.lock_graph import LockGraph
 from pgwatch_tests.locks.model import Party
 from pgwatch_tests.reports.locks.action_text import doing, outcome_line, question
@@ -33,8 +33,12 @@ from pgwatch_tests.tui.screens.confirm import ConfirmScreen
 from pgwatch_tests.tui.screens.text import TextScreen
 from pgwatch_tests.tui.workers import start_worker
 
+if TYPE_CHECKING:
+    from pgwatch_tests.locks.actions.signal_rights import SignalRights
+
 Severity = Literal["information", "warning", "error"]
 Act = Callable[[Action], Awaitable[Outcome]]
+ReadRights = Callable[[], "Awaitable[SignalRights | None]"]
 
 _SEVERITIES: dict[ActionResult, Severity] = {
     "done": "information",
@@ -56,12 +60,23 @@ class Done:
 
 
 class SessionActions:
-    """Asks before it acts. `act` may raise PgwatchError; `afterwards` is called once something was done."""
+    """Asks before it acts. `act` may raise PgwatchError; `afterwards` is called once something was done.
 
-    def __init__(self, app: App[int], act: Act, afterwards: Callable[[], None]) -> None:
+    `read_rights` reads whose sessions may be signalled: before anything is asked, and then now and again.
+    """
+
+    def __init__(
+        self,
+        app: App[int],
+        act: Act,
+        afterwards: Callable[[], None],
+        read_rights: ReadRights | None = None,
+    ) -> None:
         self._app = app
         self._act = act
         self._afterwards = afterwards
+        self._read_rights = read_rights
+        self._rights: SignalRights | None = None
         self.done: deque[Done] = deque(maxlen=_MOST_KEPT)
         """The last ones, the newest first."""
 
@@ -86,7 +101,18 @@ class SessionActions:
             return
         root = _root_first(graph, actions[0], how) if len(actions) == 1 else None
         asked, other = (tuple(actions), None) if root is None else ((root,), actions[0])
-        screen = ConfirmScreen(graph, asked, other)
+        if other is not None and self.refusal(graph, asked[0]) and not self.refusal(graph, other):
+            asked, other = (other,), asked[0]
+        self._ask(graph, asked, other, answered)
+
+    def _ask(
+        self,
+        graph: LockGraph,
+        asked: tuple[Action, ...],
+        other: Action | None,
+        answered: Callable[[], None],
+    ) -> None:
+        screen = ConfirmScreen(graph, asked, other, partial(self.refusal, graph))
         self._app.push_screen(screen, partial(self._answered, answered))
 
     def follow_advice(self, graph: LockGraph, party: Party, answered: Callable[[], None]) -> None:
@@ -97,7 +123,7 @@ class SessionActions:
         if not self._can_ask():
             return
         root = graph.root_of(party) or party
-        advised = unblocking(graph, root, diagnose(graph, root)) if graph.blocks(root) else None
+        advised = _advised(graph, root)
         if advised is None:
             reason = "nobody waits for it" if not graph.blocks(root) else "its advice names no statement"
             tell(self._app, f"Nothing to do about {graph.who(root)} now: {reason}.")
@@ -107,7 +133,41 @@ class SessionActions:
         except RefusedError as error:
             tell(self._app, str(error), failed=True)
             return
-        self._app.push_screen(ConfirmScreen(graph, (action,)), partial(self._answered, answered))
+        self._ask(graph, (action,), None, answered)
+
+    # What the server will refuse.
+
+    async def look_at_rights(self) -> None:
+        """Reads now whose sessions may be signalled; what was known stays if that can't be read in time."""
+        if self._read_rights is not None:
+            self._rights = await self._read_rights() or self._rights
+
+    def refusal(self, graph: LockGraph, action: Action) -> str:
+        """Why the server will refuse an action, and which GRANT helps; empty if it won't, as far as known."""
+        return "" if self._rights is None else self._rights.refusal(graph, action)
+
+    def why_not(self, graph: LockGraph, party: Party, how: How | None) -> str:
+        """Why nothing that `how` (None: the advice) would do about `party` or its root has an effect.
+
+        Empty if something would.
+        """
+        root = graph.root_of(party)
+        try:
+            if how is not None:
+                actions = [action_on(graph, party, how)]
+                actions += [one for one in (_root_first(graph, actions[0], how),) if one is not None]
+            else:
+                advised = _advised(graph, root or party)
+                does: How = "cancel" if advised is not None and advised.how == "cancel" else "terminate"
+                actions = [] if advised is None else [action_on(graph, advised.party, does)]
+        except RefusedError:
+            return ""
+        refusals = [self.refusal(graph, one) for one in actions]
+        if not refusals or not all(refusals):
+            return ""
+        last = actions[-1]
+        who = last.who if isinstance(last, SessionAction) else str(last.party)
+        return f"The server would refuse this for {plain(who)}: {plain(refusals[-1])}."
 
     def show_done(self) -> None:
         """Opens the list of what was done."""
@@ -145,6 +205,11 @@ class SessionActions:
     def _keep(self, action: Action, outcome: str) -> None:
         who = f" ({plain(action.who)})" if isinstance(action, SessionAction) else ""
         self.done.appendleft(Done(datetime.now(UTC), question(action).removesuffix("?") + who, outcome))
+
+
+def _advised(graph: LockGraph, root: Party) -> Unblocking | None:
+    """What frees those who wait for a root blocker; None if nobody does, or if no statement helps."""
+    return unblocking(graph, root, diagnose(graph, root)) if graph.blocks(root) else None
 
 
 def _root_first(graph: LockGraph, action: Action, how: How) -> Action | None:

@@ -107,7 +107,7 @@ class TabbedApp(KeyedApp):
         tab = self._tab
         tab.show(self.data, self._filter_line.of(self._active))
         self._number_tabs()
-        offered = tuple(tab.why_not(action) for action in TAB_ACTIONS)
+        offered = tuple(self.why_not(action) for action in TAB_ACTIONS)
         if offered != self._offered:
             self._offered = offered
             self._base.refresh_bindings()

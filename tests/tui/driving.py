@@ -23,6 +23,7 @@ from pgwatch_tests.locks.model import LockSnapshot
 from pgwatch_tests.tui.app import Dashboard
 from pgwatch_tests.tui.screens.leak import ReadRows
 from pgwatch_tests.tui.screens.question import QuestionScreen
+from pgwatch_tests.tui.session_actions import ReadRights
 from pgwatch_tests.tui.tabs.sweep_desk import SweepDesk
 from tests.locks.snapshots import edge, session, snapshot
 from tests.waiting import PATIENCE_S
@@ -64,6 +65,7 @@ class Feed:
         act: Act | None = None,
         sweeps: SweepDesk | None = None,
         read_leaked: ReadRows | None = None,
+        read_rights: ReadRights | None = None,
     ) -> Dashboard:
         """The dashboard that reads from here."""
         return Dashboard(
@@ -72,6 +74,7 @@ class Feed:
             act=act,
             sweeps=sweeps,
             read_leaked=read_leaked,
+            read_rights=read_rights,
             refresh_s=refresh_s,
             clock=self.clock,
             export_to=export_to,

@@ -28,6 +28,7 @@ from pgwatch_tests.locks.actions.brief_connection import (
     connect_anywhere,
     connect_to,
 )
+from pgwatch_tests.locks.actions.signal_rights import needed_right
 from pgwatch_tests.postgres.server_messages import server_clause
 from pgwatch_tests.postgres.stored_text import decode
 from pgwatch_tests.settings.load import Settings
@@ -210,13 +211,9 @@ async def _why_no_right(line: BriefConnection, action: SessionAction, error: psy
         [rights] = await line.rows("locks/signal_rights", {"user_oid": action.user_oid})
     except (psycopg.Error, PgwatchError):
         return f"{doing}: {server_clause(error)}."
-    asking, owner = rights["asking"], rights["owner"]
-    if rights["owner_is_superuser"]:
-        return f"{doing}: it belongs to the superuser {owner}, so it needs a superuser."
-    return (
-        f"{doing}: needs pg_signal_backend (GRANT pg_signal_backend TO {asking}) or membership in the "
-        f"session's role (GRANT {owner} TO {asking})."
-    )
+    is_superusers = bool(rights["owner_is_superuser"])
+    needed = needed_right(str(rights["asking"]), str(rights["owner"]), owner_is_superuser=is_superusers)
+    return f"{doing}: {needed}."
 
 
 def _doing(action: SessionAction) -> str:

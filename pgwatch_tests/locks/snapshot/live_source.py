@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
-from typing import TypeVar, cast
+from typing import TYPE_CHECKING, TypeVar
 
 import psycopg
 from psycopg import AsyncConnection
@@ -22,12 +22,11 @@ from pgwatch_tests.errors import (
 )
 from pgwatch_tests.identity.known_tests import KnownTests, read_test_list
 from pgwatch_tests.locks.graph.settled_waits import SECOND_LOOK_S, settle
-from pgwatch_tests.locks.model import HeldLock, LockSnapshot, LockTag, Party
+from pgwatch_tests.locks.model import HeldLock, LockSnapshot, Party
 from pgwatch_tests.locks.naming import catalog_lookups
 from pgwatch_tests.locks.naming.object_names import NameCache
 from pgwatch_tests.locks.snapshot.deadlock_counts import DeadlockReader
 from pgwatch_tests.locks.snapshot.snapshot_query import read
-from pgwatch_tests.locks.waits import lock_modes, named_locks, wait_target
 from pgwatch_tests.postgres import queries
 from pgwatch_tests.postgres.connections.attempts import ConnectionAttempts
 from pgwatch_tests.postgres.connections.connect import lost_connection
@@ -41,6 +40,9 @@ from pgwatch_tests.postgres.connections.maintenance_database import (
 from pgwatch_tests.postgres.connections.session_settings import Row, SessionLimits
 from pgwatch_tests.postgres.sessions.scarcity import refuse_scarce_async
 from pgwatch_tests.settings.load import Settings
+
+if TYPE_CHECKING:
+    from pgwatch_tests.locks.actions.signal_rights import SignalRights
 
 POLL_LIMITS = SessionLimits(statement_timeout_s=2.0, lock_timeout_s=0.5, any_bytes=True)
 POLL_DEADLINE_S = 3.0
@@ -190,8 +192,17 @@ class LiveSource:
 
     async def held_locks(self, party: Party) -> tuple[HeldLock, ...] | None:
         """Returns all locks of a session or prepared transaction; None if they couldn't be read in time."""
+        # Only here: the first poll doesn't wait for it.
+        from pgwatch_tests.locks.snapshot.side_questions import read_held_locks
+
         sessions = self._previous.sessions if self._previous else ()
-        return await _held_locks(self._names, party, [session.query for session in sessions])
+        return await read_held_locks(self._names, party, [session.query for session in sessions])
+
+    async def signal_rights(self) -> SignalRights | None:
+        """Returns whose sessions our role may signal; None if that couldn't be read in time."""
+        from pgwatch_tests.locks.snapshot.side_questions import read_signal_rights
+
+        return await read_signal_rights(self._names)
 
     async def _look_up(self, snapshot: LockSnapshot, *, count_now: bool = False) -> None:
         await self._names.resolve(snapshot)
@@ -365,36 +376,3 @@ async def _is_wanted(connection: AsyncConnection[Row]) -> bool:
 async def _anything_waits(connection: AsyncConnection[Row]) -> bool:
     row = await (await connection.execute(queries.load("locks/anything_waits"), prepare=True)).fetchone()
     return row is None or bool(row[0])
-
-
-async def _held_locks(
-    names: NameCache, party: Party, statements: Sequence[str]
-) -> tuple[HeldLock, ...] | None:
-    """Returns the locks that `party` holds and waits for, strongest first; None if not read in time.
-
-    Named locks have the names that `statements` tell.
-    """
-    rows: list[tuple[LockTag, str, bool]] = []
-    answered = False
-
-    async def read(connection: AsyncConnection[Row]) -> None:
-        nonlocal answered
-        cursor = await connection.execute(
-            queries.load("locks/held_locks"), {"pid": party.pid, "gid": party.gid}, prepare=True
-        )
-        for *tag, mode, granted in await cursor.fetchall():
-            rows.append((LockTag(*cast(list[str], tag)), str(mode), bool(granted)))  # type: ignore[arg-type]  # in LockTag's order
-        answered = True
-
-    await names.lookups.attempt(None, [("held", party)], read)
-    if not answered:
-        return None
-    subjects = [named_locks.named(wait_target.subject(tag, (), party), tag, statements) for tag, _, _ in rows]
-    await names.resolve_subjects(subjects)
-    locks = {
-        HeldLock(
-            wait_target.in_words(subject, names), lock_modes.in_words(mode), granted
-        ): lock_modes.strength(mode)
-        for subject, (_, mode, granted) in zip(subjects, rows, strict=True)
-    }
-    return tuple(sorted(locks, key=lambda lock: (lock.granted, -locks[lock], lock.target)))

@@ -103,13 +103,32 @@ def instead(graph: LockGraph, waiter: Action, key: str) -> str:
     return f"{plain(who)}, which was asked about, waits for it. {ends} that one frees {frees}: {key}."
 
 
-def in_short(graph: LockGraph, action: Action) -> str:
-    """An action of several in a line: `pid 4711  test_a (gw0), idle in transaction, blocks 2 sessions`."""
+def in_short(graph: LockGraph, action: Action, refusal: str = "") -> str:
+    """An action of several in a line: `pid 4711  test_a (gw0), idle in transaction, blocks 2 sessions`.
+
+    With `refusal`, that the server will refuse it.
+    """
+    more = ", will be refused" if refusal else ""
     if not isinstance(action, SessionAction):
-        return f"{plain(action.gid)}  blocks {_blocks(graph, action)}"
+        return f"{plain(action.gid)}  blocks {_blocks(graph, action)}{more}"
     session = graph.sessions[action.party]
     state = "hidden" if session.hidden else plain(session.state or "")
-    return f"pid {action.pid:<8} {name_of(session)}, {state}, blocks {_blocks(graph, action)}"
+    return f"pid {action.pid:<8} {name_of(session)}, {state}, blocks {_blocks(graph, action)}{more}"
+
+
+def refused(refusal: str) -> list[str]:
+    """That the server will refuse an action, and which GRANT helps; nothing if it won't."""
+    return [f"The server will refuse this: {plain(refusal)}."] if refusal else []
+
+
+def refused_of_all(refusals: Sequence[str]) -> list[str]:
+    """That the server will refuse some of several actions (those with a refusal), and which GRANTs help."""
+    why = list(dict.fromkeys(plain(one) for one in refusals if one))
+    if not why:
+        return []
+    number = sum(map(bool, refusals))
+    of_all = f"{number:,} of these {len(refusals):,}" if number < len(refusals) else "all of these"
+    return [f"The server will refuse {of_all}: {'; '.join(why)}."]
 
 
 def freed_at_once(graph: LockGraph, party: Party) -> str:

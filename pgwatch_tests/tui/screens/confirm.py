@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import replace
 from typing import ClassVar
 
@@ -18,6 +19,8 @@ from pgwatch_tests.reports.locks.action_text import (
     instead,
     question,
     question_of_all,
+    refused,
+    refused_of_all,
 )
 from pgwatch_tests.reports.sweeps import sweep_lines, sweep_remarks, sweep_words
 from pgwatch_tests.sweep.model import SweepReport
@@ -45,10 +48,18 @@ class ConfirmScreen(QuestionScreen[tuple[Action, ...] | None]):
         Binding("b", "swap", show=False),
     ]
 
-    def __init__(self, graph: LockGraph, actions: tuple[Action, ...], other: Action | None = None) -> None:
+    def __init__(
+        self,
+        graph: LockGraph,
+        actions: tuple[Action, ...],
+        other: Action | None = None,
+        refusal: Callable[[Action], str] = lambda _: "",
+    ) -> None:
+        """`refusal` says why the server will refuse an action; empty if it won't."""
         self._graph = graph
         self._actions = actions
         self._other = other
+        self._refusal = refusal
         super().__init__(self._about(), yes=actions, no=None)
 
     def action_terminate(self) -> None:
@@ -74,7 +85,8 @@ class ConfirmScreen(QuestionScreen[tuple[Action, ...] | None]):
         graph, actions = self._graph, self._actions
         if len(actions) == 1:
             [action] = actions
-            lines = advice(graph, action, "press K", "press b to select it instead" if self._other else "")
+            lines = refused(self._refusal(action))
+            lines += advice(graph, action, "press K", "press b to select it instead" if self._other else "")
             if self._other is not None and graph.root_of(self._other.party) == action.party:
                 lines.append(instead(graph, self._other, "press b"))
             return Question(
@@ -83,7 +95,10 @@ class ConfirmScreen(QuestionScreen[tuple[Action, ...] | None]):
                 "\n".join(lines),
                 hanging=_NAMES,
             )
-        return Question(question_of_all(actions), tuple(in_short(graph, one) for one in actions))
+        refusals = [self._refusal(one) for one in actions]
+        facts_of_all = [in_short(graph, one, why) for one, why in zip(actions, refusals, strict=True)]
+        lines = refused_of_all(refusals)
+        return Question(question_of_all(actions), tuple(facts_of_all), "\n".join(lines))
 
 
 class ConfirmSweepScreen(QuestionScreen[bool]):

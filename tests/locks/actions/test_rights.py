@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
+from datetime import UTC, datetime
+from typing import LiteralString
 
 import pytest
 
-from pgwatch_tests.locks.actions.action import How
-from tests.locks.actions.acting import DsnAs, do, is_there, pid, running, seen
+from pgwatch_tests.locks.actions.action import How, action_on
+from pgwatch_tests.locks.actions.signal_rights import SignalRights
+from pgwatch_tests.locks.graph.lock_graph import LockGraph
+from pgwatch_tests.locks.model import Party, PreparedTransaction, Session
+from pgwatch_tests.locks.snapshot.live_source import LiveSource
+from tests.locks.actions.acting import DsnAs, do, is_there, pid, running, seen, settings
+from tests.locks.looking import look
+from tests.locks.snapshots import snapshot
 from tests.servers.sessions import Connect, Database, blocked
 
 
@@ -79,3 +88,74 @@ def test_a_superusers_session_needs_a_superuser(database: Database, connect: Con
     assert outcome.result == "refused"
     assert outcome.message.endswith("it belongs to the superuser postgres, so it needs a superuser.")
     assert is_there(database, pid(target))
+
+
+def rights(dsn: str) -> SignalRights:
+    """The rights as a dashboard reads them."""
+
+    async def read() -> SignalRights:
+        async with LiveSource(settings(dsn)) as source:
+            await source.read()
+            async with asyncio.timeout(20):
+                while True:
+                    if found := await source.signal_rights():
+                        return found
+                    await asyncio.sleep(0.05)
+
+    return asyncio.run(read())
+
+
+@pytest.mark.parametrize(
+    ("options", "refused"),
+    [("", ("other", "super")), ("IN ROLE pg_signal_backend", ("super",)), ("SUPERUSER", ())],
+    ids=["plain", "signals", "superuser"],
+)
+def test_a_refusal_is_known_before(
+    options: LiteralString, refused: tuple[str, ...], connect: Connect, dsn_as: DsnAs
+) -> None:
+    other, _ = dsn_as()
+    role, dsn = dsn_as(options)
+    sessions = {"own": connect(user=role), "other": connect(user=other), "super": connect()}
+    known, graph = rights(dsn), look(dsn)
+    for whose, session in sessions.items():
+        expected = known.refusal(graph, seen(dsn, session, "terminate"))
+        assert bool(expected) == (whose in refused)
+        outcome = do(dsn, seen(dsn, session, "terminate"))
+        assert (outcome.result == "refused") == (whose in refused)
+        assert expected in outcome.message
+
+
+def test_membership_and_processes_of_the_server(connect: Connect, dsn_as: DsnAs) -> None:
+    other, _ = dsn_as()
+    role, dsn = dsn_as()
+    connect(autocommit=True).execute(f"GRANT {other} TO {role}".encode())
+    known = rights(dsn)
+    oids = {one.name: one.oid for one in known.roles.values()}
+
+    def refusal(session: Session) -> str:
+        return known.refusal(
+            graph := LockGraph(snapshot((), (session,))), action_on(graph, Party(7), "cancel")
+        )
+
+    began = datetime(2026, 3, 1, tzinfo=UTC)
+    vacuum = Session(7, backend_start=began, backend_type="autovacuum worker", database_oid=5)
+    client = Session(7, backend_start=began, backend_type="client backend", database_oid=5)
+    assert not refusal(replace(client, user_oid=oids[other]))
+    assert not refusal(client)
+    assert refusal(vacuum).startswith("a process of the server itself needs a superuser")
+    assert ("GRANT pg_signal_autovacuum_worker" in refusal(vacuum)) == ("pg_signal_autovacuum_worker" in oids)
+
+
+def test_a_prepared_transaction_is_its_owners(connect: Connect, dsn_as: DsnAs) -> None:
+    other, _ = dsn_as()
+    role, dsn = dsn_as("IN ROLE pg_signal_backend")
+    known = rights(dsn)
+    oids = {one.name: one.oid for one in known.roles.values()}
+
+    def refusal(owner: str) -> str:
+        prepared = PreparedTransaction("pay", 5, oids[owner], "test_app", owner, 3.0)
+        graph = LockGraph(replace(snapshot(), prepared=(prepared,)))
+        return known.refusal(graph, action_on(graph, Party(0, "pay"), "terminate"))
+
+    assert refusal(other) == f"needs its owner ({other}) or a superuser"
+    assert not refusal(role)

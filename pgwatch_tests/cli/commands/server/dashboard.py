@@ -120,6 +120,7 @@ async def _watch(settings: Settings, seconds: float | None, theme: str | None, *
                     server.read_leaks,
                     act=None if settings.read_only else server.act,
                     read_held=source.held_locks,
+                    read_rights=source.signal_rights,
                     sweeps=sweeps.desk(),
                     read_leaked=server.read_leaked,
                     databases=DatabaseDesk(counted.names, lambda: counted.name, counted.switch),

@@ -1,0 +1,94 @@
+"""What the server will refuse is said before it is asked: by the footer, by the key, and in the question."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from pgwatch_tests.locks.actions.signal_rights import Role, SignalRights
+from pgwatch_tests.locks.model import LockSnapshot
+from tests.tui.acting import Doing, locked, until_drawn
+from tests.tui.driving import Feed, dialog_text, leak_report, screen_text, until
+
+APP, PLAIN, OWNER = 10, 11, 12
+GRANT = "GRANT pg_signal_backend TO plain"
+
+
+@dataclass
+class Server:
+    """Tells the rights of the role `plain`, which may have been granted that of the app."""
+
+    is_granted: bool = False
+    reads: int = 0
+
+    async def __call__(self) -> SignalRights:
+        self.reads += 1
+        return SignalRights(
+            {
+                APP: Role(APP, "app", False, self.is_granted, False),
+                PLAIN: Role(PLAIN, "plain", False, True, True),
+                OWNER: Role(OWNER, "owner", True, False, False),
+            }
+        )
+
+
+def owned(shown: LockSnapshot, owners: dict[int, int]) -> LockSnapshot:
+    """The snapshot with sessions of these roles, by pid."""
+    sessions = (replace(one, user_oid=owners.get(one.pid, APP)) for one in shown.sessions)
+    return replace(shown, sessions=tuple(sessions))
+
+
+async def test_a_key_that_the_server_would_refuse_says_which_grant_helps() -> None:
+    source, server = Feed(owned(locked(), {}), leak_report()), Server()
+    app = source.dashboard(act=Doing(), read_rights=server)
+    async with app.run_test(notifications=True, size=(120, 24)) as pilot:
+        await until(pilot, lambda: server.reads > 0 and "K End" not in screen_text(app).splitlines()[-1])
+        assert "A Do it" not in screen_text(app).splitlines()[-1]
+        for key in "CKA":
+            await pilot.press(key)
+            await until_drawn(pilot, "The server would refuse this for test_root")
+            [toast] = app._notifications
+            assert GRANT in toast.message
+            assert len(app.screen_stack) == 1
+            await pilot.press("escape")
+        server.is_granted = True
+        await pilot.press("r")
+        await until(pilot, lambda: "K End" in screen_text(app).splitlines()[-1])
+        await pilot.press("K")
+        await until_drawn(pilot, "End the session of pid 1?")
+        assert "refuse" not in dialog_text(app)
+
+
+async def test_the_question_is_about_the_one_that_may_be_ended() -> None:
+    # The root is a superuser's, the waiter one's own.
+    source, server = Feed(owned(locked(), {1: OWNER, 2: PLAIN}), leak_report()), Server()
+    app = source.dashboard(act=Doing(), read_rights=server)
+    async with app.run_test(notifications=True, size=(120, 30)) as pilot:
+        await until(pilot, lambda: server.reads > 0 and "K End" not in screen_text(app).splitlines()[-1])
+        await pilot.press("down", "K")
+        await until_drawn(pilot, "End the session of pid 2?")
+        assert "refuse" not in dialog_text(app)
+        await pilot.press("b")
+        await until_drawn(pilot, "End the session of pid 1?")
+        assert "The server will refuse this: it belongs to the superuser owner" in dialog_text(app)
+
+
+async def test_of_several_the_question_says_which_will_be_refused() -> None:
+    source, server = Feed(owned(locked(), {1: PLAIN}), leak_report()), Server()
+    app = source.dashboard(act=Doing(), read_rights=server)
+    async with app.run_test(notifications=True, size=(120, 30)) as pilot:
+        await until(pilot, lambda: server.reads > 0)
+        await pilot.press("space", "space", "K")
+        await until_drawn(pilot, "End 2 sessions: pid 1 and 2?")
+        said = dialog_text(app)
+        assert f"The server will refuse 1 of these 2: needs pg_signal_backend ({GRANT})" in said
+        assert said.count("will be refused") == 1
+
+
+async def test_without_knowledge_of_rights_nothing_is_claimed() -> None:
+    source = Feed(owned(locked(), {}), leak_report())
+    app = source.dashboard(act=Doing())
+    async with app.run_test(notifications=True, size=(120, 24)) as pilot:
+        await until(pilot, lambda: "K End" in screen_text(app).splitlines()[-1])
+        await pilot.press("K")
+        await until_drawn(pilot, "End the session of pid 1?")
+        assert "refuse" not in dialog_text(app)
