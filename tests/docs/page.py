@@ -35,6 +35,8 @@ class Page:
     """More options of pytest."""
     fails: frozenset[str]
     """Names of the tests that fail, as the page says."""
+    outputs: tuple[str, ...]
+    """What the run prints, as the page shows it."""
 
     @property
     def is_run(self) -> bool:
@@ -48,8 +50,14 @@ def read_page(path: Path) -> Page:
     snippets: list[Block] = []
     options: list[str] = []
     fails: set[str] = set()
+    outputs: list[str] = []
+    printed = False
     for kind, block in _blocks(path.read_text()):
-        if kind == "pytest":
+        if kind in ("output", "end"):
+            printed = block.text.strip() == "pytest"
+        elif printed:
+            outputs.append(block.text)
+        elif kind == "pytest":
             options += block.text.split()
         elif kind == "fails":
             fails |= set(block.text.split())
@@ -60,7 +68,22 @@ def read_page(path: Path) -> Page:
             files[name] = before + "\n" * missing + block.text
         elif kind == "python":
             snippets.append(block)
-    return Page(path, files, tuple(snippets), tuple(options), frozenset(fails))
+    return Page(path, files, tuple(snippets), tuple(options), frozenset(fails), tuple(outputs))
+
+
+def shows(shown: str, output: str) -> bool:
+    """Whether an output has what a page shows of it.
+
+    Numbers, hashes and broken lines may differ, and so may how long ago something was seen; `…` is any text.
+    """
+    parts = (re.escape(part) for part in _shape(shown).split("…"))
+    return re.search(".*?".join(parts), _shape(output)) is not None
+
+
+def _shape(text: str) -> str:
+    line = re.sub(r"\d[\d.,:]*", "0", re.sub(r"_[0-9a-f]{8}\b", "_0", " ".join(text.split())))
+    # Only where the last look was that long ago.
+    return line.replace(", 0 s before.", ".")
 
 
 def _blocks(text: str) -> Iterator[tuple[str, Block]]:

@@ -13,7 +13,10 @@ How a page is written:
   tests that fail, in their set-up, call or tear-down; every other test has to pass.
 - The suite has `asyncio_mode = auto` and turns warnings into errors, unless the page has a `# pytest.ini`.
   PGWATCH_DSN and DATABASE_URL name the page's database, and so does the fixture `pgwatch_dsn`.
-- What isn't to be run (output, a sketch) is fenced as `text` or `console`; no `python` block is skipped.
+- What stands between `<!-- output: pytest -->` and `<!-- end -->` is what the run prints; numbers may differ,
+  and `…` is any text.
+- What isn't to be run (output of others, a sketch) is fenced as `text` or `console`; no `python` block is
+  skipped.
 
 A traceback names the page's own lines. `pytest tests/docs -k isolation` runs one page.
 """
@@ -29,7 +32,7 @@ from xml.etree import ElementTree
 import pytest
 
 from tests.conftest import suites_plugins
-from tests.docs.page import Page, read_page
+from tests.docs.page import Page, read_page, shows
 from tests.servers.sessions import Database
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
@@ -86,6 +89,8 @@ def test_a_page_does_what_it_says(page: Page, python: str, database: Database, t
     passed, failed, output = run_page(python, page, database.dsn, tmp_path)
     assert failed == page.fails, output
     assert passed | failed, output
+    for shown in page.outputs:
+        assert shows(shown, output), f"{shown}\nisn't in\n{output}"
 
 
 WRONG = """
@@ -140,6 +145,12 @@ def test_a_page_that_says_something_wrong_fails_at_its_line(python: str, tmp_pat
     lines = WRONG.splitlines()
     for file, line in (("wrong.md", '  assert dsn == "lower"'), ("test_wrong.py", "    assert one == 2")):
         assert f"{file}:{lines.index(line) + 1}: AssertionError" in output
+
+
+def test_what_a_page_shows_is_looked_for_in_what_was_printed() -> None:
+    printed = "==== 3 findings\ntest_a waited 1.25 s for itself\n(pid 471),\n0.1 s before. → End it"
+    assert shows("test_a waited 0.5 s for …\n(pid 9).\n  → End it", printed)
+    assert not shows("test_a waited 0.5 s for others", printed)
 
 
 def test_a_comment_that_says_nothing_known_is_refused(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from pgwatch_tests.identity.application_name import compose, digest
 from pgwatch_tests.identity.lease_names import hashtext
 from pgwatch_tests.testing.http.header import SECRET_VARIABLE, sender
 from tests.kits.kit_server import free_port
-from tests.kits.repositories import SHOP, Place, expect
+from tests.kits.repositories import CHECKOUT, SHOP, Place, expect
 from tests.kits.waiting_locks import PROGRAM
 
 _PACKAGES = {
@@ -45,6 +45,7 @@ def run(place: Place, vitest: str, *, playwright: bool = False, cost: bool = Fal
     place.pgwatch("init", *parts, "--check")
     place.run([f"{_PROGRAMS}/tsc", "-p", "."])
     _check_names(place)
+    _check_told(place)
     _check_vitest(place, ("--minWorkers=3",) if vitest.startswith("3") else ())
     _check_killed(place)
     if playwright:
@@ -98,6 +99,15 @@ def _identities(number: int) -> Iterable[dict[str, str]]:
             "worker": drawn.choice(("", "1", "12", "gw0")),
             "id": "".join(drawn.choices(letters, k=drawn.choice((1, 20, 55, 63, 64, 70, 300)))),
         }
+
+
+def _check_told(place: Place) -> None:
+    """The reporter tells what docs/init.md shows."""
+    place.server.make_database(place.database)
+    output = place.run([*_VITEST, "tests/told.test.ts"], variables={"CI": "1"}).replace("told", "booking")
+    page = (CHECKOUT / "docs" / "init.md").read_text(encoding="utf-8")
+    shown = re.findall(r"<!-- output: reporter -->\n```text\n(.*?)```", page, re.DOTALL)
+    expect(len(shown) == 1 and shown[0] in output, "docs/init.md shows what the reporter tells", output)
 
 
 def _check_vitest(place: Place, options: Sequence[str]) -> None:
