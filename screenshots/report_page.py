@@ -7,28 +7,20 @@ import struct
 import tempfile
 import zlib
 from dataclasses import replace
-from datetime import timedelta
 from pathlib import Path
 
-from pgwatch_tests.record import run_files
-from pgwatch_tests.record.merging.merged import merge
-from pgwatch_tests.record.run_summary import RunFacts
 from pgwatch_tests.reports.runs.page import document
 from screenshots.pictures import FOLDER
+from screenshots.shown_reports import FACTS, recorded
 from tests.chromium import Browser, browser
-from tests.record.recordings import BEGAN, leak_report, make_recording
 
 PICTURES = ("report.png", "report-phone.png")
 _MADE_OF = b"Source"  # the keyword that the PNG specification has for it
 _END = b"\0\0\0\0IEND"
-_FACTS = RunFacts(
-    run="0badcafe",
-    shard="",
-    command=("pytest", "-n", "4"),
-    began=BEGAN,
-    ended=BEGAN + timedelta(seconds=21),
+_FACTS = replace(
+    FACTS,
     exit_code=1,
-    machine="ci-7",
+    command_exit_code=None,
     commit="3f2a91c0d7e45b6f8a9c1e2d3b4a5f60718293a4",
     branch="main",
     ci_url="https://ci.example.com/runs/4711",
@@ -37,9 +29,7 @@ _FACTS = RunFacts(
 
 def page() -> str:
     """The page on the recording that tests make, without a server."""
-    with tempfile.TemporaryDirectory() as name:
-        [run], _ = run_files.read([make_recording(Path(name) / "suite.pgwatch", leaks=leak_report())])
-    return document.document(merge([replace(run, name="pgwatch-results", facts=_FACTS)]))
+    return document.document(recorded(_FACTS))
 
 
 def draw() -> dict[str, bytes]:

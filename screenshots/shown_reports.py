@@ -25,7 +25,7 @@ from tests.record.recordings import BEGAN, leak_report, make_recording
 
 _BLOCKER, _WAITER = "tests/test_a.py::test_books", "tests/test_b.py::test_pays"
 _RESULTS = ResultsDirectory(Path("/home/anna/shop/pgwatch-results"))
-_FACTS = RunFacts(
+FACTS = RunFacts(
     run="0badcafe",
     shard="",
     command=("pytest", "-n", "4"),
@@ -35,6 +35,7 @@ _FACTS = RunFacts(
     command_exit_code=0,
     machine="ci-7",
 )
+"""The run that is shown."""
 
 
 def pages() -> Iterator[tuple[Path, str]]:
@@ -47,7 +48,7 @@ def pages() -> Iterator[tuple[Path, str]]:
 
 def outputs() -> dict[str, str]:
     """What is shown, by the name of its block."""
-    report = _report()
+    report = recorded(FACTS)
     return {
         "run-closing": _closing(report),
         "run-hang": _hang(),
@@ -57,16 +58,16 @@ def outputs() -> dict[str, str]:
     }
 
 
-def _report() -> RunReport:
-    """The recording that tests make, with two root blockers, a deadlock and leaks."""
+def recorded(facts: RunFacts) -> RunReport:
+    """The report of the recording that tests make, with two root blockers, a deadlock and leaks."""
     with tempfile.TemporaryDirectory() as name:
         [run], _ = run_files.read([make_recording(Path(name) / "suite.pgwatch", leaks=leak_report())])
-    return merge([replace(run, name="pgwatch-results", facts=_FACTS)])
+    return merge([replace(run, name="pgwatch-results", facts=facts)])
 
 
 def _closing(report: RunReport) -> str:
     [server] = report.servers
-    record = RunRecord(_FACTS, files={"html": "report.html"})
+    record = RunRecord(FACTS, files={"html": "report.html"})
     known = Evidence(waits=server.waits, deadlocks=server.deadlocks, hangs=(), leaks=leak_report())
     return "\n".join(f"pgwatch-tests: {line}" for line in closing_words.lines(record, known, _RESULTS, 0))
 

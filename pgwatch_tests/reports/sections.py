@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pgwatch_tests.text.numbers import named
-
 REASON = "Reason"
 """The column of sentences that say why."""
 
@@ -21,8 +19,3 @@ class Section:
     rows: Sequence[Sequence[str]]
     heading: str = ""
     """Stands above a Markdown table, and in text in place of the first column's name."""
-
-
-def named_places(names: Sequence[str]) -> str:
-    """`a, b, c and 12 more`: databases and servers of a report."""
-    return named(names)

@@ -19,6 +19,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from tests.cli.running import pgwatch
 from tests.locks.scenarios.cast import Cast, Session
+from tests.servers.sessions import RunningStatement
 from tests.waiting import PATIENCE_S
 
 BOOKINGS = """
@@ -26,6 +27,7 @@ CREATE TABLE users (id int PRIMARY KEY, email text UNIQUE, created_at timestampt
 CREATE TABLE bookings (id serial PRIMARY KEY, user_id int REFERENCES users, slot int);
 INSERT INTO users (id, email) SELECT n, n || '@test.example.com' FROM generate_series(1, 3) AS n;
 """
+UPDATE = "UPDATE users SET email = 'new@test.example.com' WHERE id = 2"
 FEW_CONNECTIONS = {"max_connections": "13", "superuser_reserved_connections": "3"}
 FEW_LOCKS = {"max_connections": "10", "max_locks_per_transaction": "10", "max_prepared_transactions": "0"}
 _NOTHING: Mapping[str, str] = MappingProxyType({})
@@ -42,6 +44,27 @@ class Stage:
     def session(self, test: str, autocommit: bool = False) -> Session:
         """A session that the test of that name uses."""
         return self.cast.session(test, autocommit=autocommit)
+
+    def holds_up(
+        self, first: str, then: str, *, holder: str = "cancels", waiter: str = "books", limit: str = ""
+    ) -> tuple[Session, RunningStatement]:
+        """Lets a test wait for what another has run, as long as `limit` says: the holder, and the wait."""
+        self.cast.run(BOOKINGS)
+        holding, waiting = self.session(holder), self.session(waiter)
+        holding.execute(first.encode())
+        if limit:
+            waiting.execute(limit.encode())
+        return holding, self.cast.waits(waiting, then)
+
+    def needs_alone(self, test: str, statement: str) -> psycopg.Error:
+        """The error of a statement that needs a database for itself, shown while it waits for others."""
+        running = self.cast.needs_alone(self.session(test, autocommit=True), statement)
+        return self.error_of(running)
+
+    def error_of(self, running: RunningStatement) -> psycopg.Error:
+        """Shows the locks while a statement waits. Returns the error that it ends with."""
+        self.show("locks")
+        return error_of(running.result)
 
     def show(self, *arguments: str) -> None:
         """Runs a command, as its reader would."""
@@ -115,9 +138,7 @@ def last_words(session: Session) -> psycopg.Error:
 def being_accessed_by_other_users(stage: Stage) -> psycopg.Error:
     other = stage.cast.another_database(name=f"{stage.cast.database}_gw1")
     stage.cast.session("books", other).execute("SELECT 1")
-    dropping = stage.cast.needs_alone(stage.session("drops", autocommit=True), f"DROP DATABASE {other}")
-    stage.show("locks")
-    return error_of(dropping.result)
+    return stage.needs_alone("drops", f"DROP DATABASE {other}")
 
 
 @symptom('source database "…" is being accessed by other users')
@@ -125,10 +146,7 @@ def source_database(stage: Stage) -> psycopg.Error:
     template = stage.cast.another_database(name=f"{stage.cast.database}_template")
     copy = stage.cast.reserve_database(f"{stage.cast.database}_gw1")
     stage.cast.session("migrates", template).execute("SELECT 1")
-    create = f"CREATE DATABASE {copy} TEMPLATE {template}"
-    copying = stage.cast.needs_alone(stage.session("copies", autocommit=True), create)
-    stage.show("locks")
-    return error_of(copying.result)
+    return stage.needs_alone("copies", f"CREATE DATABASE {copy} TEMPLATE {template}")
 
 
 @symptom("There is 1 prepared transaction using the database")
@@ -138,33 +156,27 @@ def prepared_transaction(stage: Stage) -> psycopg.Error:
     paying.execute("CREATE TABLE payments (id int)")
     paying.execute("PREPARE TRANSACTION 'payment_17'")
     paying.close()
-    dropping = stage.cast.needs_alone(stage.session("drops", autocommit=True), f"DROP DATABASE {other}")
-    stage.show("locks")
-    error = error_of(dropping.result)
+    error = stage.needs_alone("drops", f"DROP DATABASE {other}")
     stage.cast.run("ROLLBACK PREPARED 'payment_17'", other)
     return error
 
 
 @symptom("canceling statement due to lock timeout")
 def lock_timeout(stage: Stage) -> psycopg.Error:
-    stage.cast.run(BOOKINGS)
-    holder, waiter = stage.session("cancels"), stage.session("books")
-    holder.execute("UPDATE users SET email = 'new@test.example.com' WHERE id = 2")
-    waiter.execute("SET lock_timeout = '3s'")
-    waiting = stage.cast.waits(waiter, "DELETE FROM users WHERE id = 2")
-    stage.show("locks")
-    return error_of(waiting.result)
+    _, waiting = stage.holds_up(UPDATE, "DELETE FROM users WHERE id = 2", limit="SET lock_timeout = '3s'")
+    return stage.error_of(waiting)
 
 
 @symptom("canceling statement due to statement timeout")
 def statement_timeout(stage: Stage) -> psycopg.Error:
-    stage.cast.run(BOOKINGS)
-    holder, waiter = stage.session("reads"), stage.session("migrates")
-    holder.execute("SELECT * FROM users")
-    waiter.execute("SET statement_timeout = '3s'")
-    waiting = stage.cast.waits(waiter, "ALTER TABLE users ADD COLUMN phone text")
-    stage.show("locks")
-    return error_of(waiting.result)
+    _, waiting = stage.holds_up(
+        "SELECT * FROM users",
+        "ALTER TABLE users ADD COLUMN phone text",
+        holder="reads",
+        waiter="migrates",
+        limit="SET statement_timeout = '3s'",
+    )
+    return stage.error_of(waiting)
 
 
 @symptom("deadlock detected")
@@ -231,10 +243,7 @@ def cannot_drop(stage: Stage) -> psycopg.Error:
 
 @symptom("terminating connection due to administrator command")
 def terminated(stage: Stage) -> psycopg.Error:
-    stage.cast.run(BOOKINGS)
-    holder, waiter = stage.session("cancels"), stage.session("books")
-    holder.execute("UPDATE users SET email = 'new@test.example.com' WHERE id = 2")
-    stage.cast.waits(waiter, "DELETE FROM users WHERE id = 2")
+    holder, _ = stage.holds_up(UPDATE, "DELETE FROM users WHERE id = 2")
     stage.show("locks", "--terminate", str(holder.info.backend_pid), "--yes")
     return last_words(holder)
 
@@ -271,7 +280,7 @@ def cannot_serialize(stage: Stage) -> psycopg.Error:
     return error_of(lambda: one.execute("DELETE FROM users WHERE id = 2"))
 
 
-@symptom("sorry, too many clients already", {"max_connections": "13", "superuser_reserved_connections": "3"})
+@symptom("sorry, too many clients already", FEW_CONNECTIONS)
 def too_many_clients(stage: Stage) -> psycopg.Error:
     for _ in range(8):
         stage.cast.session("a pool", test="test_forgets_its_pool")
@@ -279,10 +288,7 @@ def too_many_clients(stage: Stage) -> psycopg.Error:
     return _refused(stage.cast.dsn)
 
 
-@symptom(
-    "remaining connection slots are reserved",
-    {"max_connections": "13", "superuser_reserved_connections": "3"},
-)
+@symptom("remaining connection slots are reserved", FEW_CONNECTIONS)
 def remaining_slots(stage: Stage) -> psycopg.Error:
     role = stage.cast.role()
     stage.cast.run(f"ALTER ROLE {role} LOGIN")
@@ -300,10 +306,7 @@ def _refused(dsn: str) -> psycopg.Error:
     raise AssertionError("all connections were made")
 
 
-@symptom(
-    "out of shared memory",
-    {"max_connections": "10", "max_locks_per_transaction": "10", "max_prepared_transactions": "0"},
-)
+@symptom("out of shared memory", FEW_LOCKS)
 def out_of_shared_memory(stage: Stage) -> psycopg.Error:
     stage.cast.run(
         "DO $$ BEGIN FOR n IN 1..4000 LOOP EXECUTE 'CREATE TABLE t' || n || ' ()'; COMMIT; END LOOP; END $$"

@@ -17,9 +17,9 @@ from pgwatch_tests.leaks.model import (
 )
 from pgwatch_tests.reports.leaks import leak_words
 from pgwatch_tests.reports.render.digest import FIRST, Digest, Part
-from pgwatch_tests.reports.sections import REASON, Section, named_places
+from pgwatch_tests.reports.sections import REASON, Section
 from pgwatch_tests.text import durations
-from pgwatch_tests.text.numbers import plural
+from pgwatch_tests.text.numbers import named, plural
 
 Shown = Callable[[str], str]
 """Makes foreign text harmless for a format."""
@@ -159,9 +159,9 @@ def not_checked(leaks: LeaksOfDatabases, shown: Shown) -> Section:
         ("Not checked", REASON),
         "ll",
         [
-            *((shown(named_places(names)), shown(reason)) for reason, names in whole.items()),
+            *((shown(named(names)), shown(reason)) for reason, names in whole.items()),
             *(
-                (shown(f"{what} in {named_places(list(dict.fromkeys(names)))}"), shown(reason))
+                (shown(f"{what} in {named(list(dict.fromkeys(names)))}"), shown(reason))
                 for (what, reason), names in parts.items()
             ),
         ],
@@ -195,7 +195,7 @@ def scope(leaks: LeaksOfDatabases, shown: Shown, in_full: bool = True) -> list[s
     without = [server for server in leaks.servers if not any(_figures(leaks, server)[:1])]
     without = [server for server in without if all(one.server != server for one in leaks.not_checked)]
     if without:
-        lines.append(f"No database fits on {shown(named_places(without))}")
+        lines.append(f"No database fits on {shown(named(without))}")
     return lines
 
 

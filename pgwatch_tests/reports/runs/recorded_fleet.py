@@ -14,9 +14,9 @@ from pgwatch_tests.reports.render import markdown_text
 from pgwatch_tests.reports.render.digest import FIRST, Digest, Part, screen_text, whole_text
 from pgwatch_tests.reports.render.digest import markdown as digest_blocks
 from pgwatch_tests.reports.render.markdown_text import code
-from pgwatch_tests.reports.sections import REASON, Section, named_places
+from pgwatch_tests.reports.sections import REASON, Section
 from pgwatch_tests.text import durations
-from pgwatch_tests.text.numbers import at_least, plural, share_of
+from pgwatch_tests.text.numbers import at_least, named, plural, share_of
 from pgwatch_tests.text.plain_text import plain, shortened_left
 from pgwatch_tests.text.times import iso_time
 
@@ -132,7 +132,7 @@ def _not_recorded(fleet: RecordedFleet, shown: Shown) -> Section:
     return Section(
         ("Not recorded", REASON),
         "ll",
-        [(shown(named_places(names)), plain(reason)) for reason, names in places.items()],
+        [(shown(named(names)), plain(reason)) for reason, names in places.items()],
     )
 
 

@@ -8,11 +8,11 @@ from dataclasses import replace
 
 from pgwatch_tests.reports import giving_way
 from pgwatch_tests.reports.render.digest import FIRST, Digest, Part
-from pgwatch_tests.reports.sections import REASON, Section, named_places
+from pgwatch_tests.reports.sections import REASON, Section
 from pgwatch_tests.reports.sweeps import sweep_remarks, sweep_words
 from pgwatch_tests.sweep.model import KeptReason, SideEffects, SweepReport, SweepsOfDatabases, TableRows
 from pgwatch_tests.text import durations
-from pgwatch_tests.text.numbers import plural
+from pgwatch_tests.text.numbers import named, plural
 
 Shown = Callable[[str], str]
 """Makes foreign text harmless for a format."""
@@ -144,7 +144,7 @@ def not_swept(sweeps: SweepsOfDatabases, shown: Shown) -> Section:
     return Section(
         ("Not swept", REASON),
         "ll",
-        [(shown(named_places(names)), shown(reason)) for reason, names in places.items()],
+        [(shown(named(names)), shown(reason)) for reason, names in places.items()],
     )
 
 

@@ -17,7 +17,7 @@ from pgwatch_tests.settings.jobs import SweepKind
 from pgwatch_tests.settings.load import Flags, Settings
 from pgwatch_tests.sweep.gate import verdict
 from pgwatch_tests.sweep.model import SweepPart, SweepReport, SweepRequest, SweepsOfDatabases
-from pgwatch_tests.text.numbers import plural
+from pgwatch_tests.text.numbers import named, plural
 
 _MOST_WARNINGS = 3  # databases of which the same is said
 # What goes with --history.
@@ -160,7 +160,6 @@ def command(
 
 def _warnings(reports: Sequence[SweepReport], max_rows: int | None) -> Iterator[str]:
     """What to mind, a line per database; a line for many of which the same is to be said."""
-    from pgwatch_tests.reports.sections import named_places
     from pgwatch_tests.reports.sweeps import sweep_remarks, sweep_words
     from pgwatch_tests.text.plain_text import plain
 
@@ -179,7 +178,7 @@ def _warnings(reports: Sequence[SweepReport], max_rows: int | None) -> Iterator[
             lines.setdefault("sweeps ended early", []).append((where, line))
     for what, said in lines.items():
         if len(said) > _MOST_WARNINGS:
-            yield f"{what}, in {plural(len(said), 'database')}: {named_places([where for where, _ in said])}"
+            yield f"{what}, in {plural(len(said), 'database')}: {named([where for where, _ in said])}"
         else:
             yield from (line for _, line in said)
 
