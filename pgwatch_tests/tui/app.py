@@ -13,9 +13,10 @@ from textual.binding import BindingType
 
 from pgwatch_tests.locks.actions.action import Action, How, Outcome
 from pgwatch_tests.locks.model import LockSnapshot
-from pgwatch_tests.locks.snapshot.poll_interval import PollPace
+from pgwatch_tests.locks.snapshot.glance import Glance
 from pgwatch_tests.tui.actions import tell, tell_server_change
 from pgwatch_tests.tui.answers.latest_answers import LatestAnswers
+from pgwatch_tests.tui.answers.lock_polls import LockPolls, ReadGlance
 from pgwatch_tests.tui.answers.poller import Polled, Poller, PollFailed, next_interval_s
 from pgwatch_tests.tui.app_with_past import AppWithPast
 from pgwatch_tests.tui.database_desk import DatabaseDesk, pick_database
@@ -57,11 +58,12 @@ _FIRST_ANSWER_WITHIN_S = 1.0
 class Dashboard(AppWithPast):
     """Shows what `read_locks` and `read_leaks` return of a live server.
 
-    Both may raise PgwatchError and are then called again. `act` does a confirmed action, and may raise
-    PgwatchError; without it the dashboard is read-only. `read_held` reads all locks of one session,
-    `read_rights` whose sessions may be signalled, `read_leaked` the leaked rows of one table. `sweeps` is
-    what the Sweeps tab works with, `databases` what the picker of databases does. `clock` is monotonic, in
-    seconds; exports go to `export_to`.
+    Both may raise PgwatchError and are then called again, as `glance`, which tells between two pictures
+    whether the waits are the same. `act` does a confirmed action, and may raise PgwatchError; without it the
+    dashboard is read-only. `read_held` reads all locks of one session, `read_rights` whose sessions may be
+    signalled, `read_leaked` the leaked rows of one table. `sweeps` is what the Sweeps tab works with,
+    `databases` what the picker of databases does. `clock` is monotonic, in seconds; exports go to
+    `export_to`.
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [*LIVE_KEYS]
@@ -71,6 +73,7 @@ class Dashboard(AppWithPast):
         read_locks: Callable[[], Awaitable[LockSnapshot]],
         read_leaks: Callable[[], Awaitable[LeakReport]],
         *,
+        glance: ReadGlance | None = None,
         act: Callable[[Action], Awaitable[Outcome]] | None = None,
         read_held: ReadHeld | None = None,
         read_rights: ReadRights | None = None,
@@ -103,8 +106,8 @@ class Dashboard(AppWithPast):
         """The database that was picked to be counted; None: the tested one."""
         self._clock = clock
         self._refresh_s = refresh_s
-        self._locks_poller = Poller(read_locks, self._on_locks, self._locks_pause_s, clock)
-        self._locks_pace = PollPace()
+        self._polls = LockPolls(read_locks, glance)
+        self._locks_poller = Poller(self._poll_locks, self._on_locks, self._locks_pause_s, clock)
         self._leaks_poller = Poller(read_leaks, self._on_leaks, self._leaks_pause_s, clock)
         self._latest = LatestAnswers(clock())
         self._has_begun_the_rest = False
@@ -159,10 +162,13 @@ class Dashboard(AppWithPast):
 
     # Answers of the pollers.
 
-    def _locks_pause_s(self, snapshot: LockSnapshot, _: float) -> float:
-        return self._locks_pace.pause_s(snapshot.blocked, snapshot.spent_s, self._refresh_s)
+    async def _poll_locks(self) -> LockSnapshot | Glance:
+        return await self._polls.poll(in_full=self._latest.needs_all(self._clock(), self._refresh_s))
 
-    def _on_locks(self, outcome: Polled[LockSnapshot] | PollFailed) -> None:
+    def _locks_pause_s(self, seen: LockSnapshot | Glance, _: float) -> float:
+        return self._polls.pause_s(seen, self._refresh_s)
+
+    def _on_locks(self, outcome: Polled[LockSnapshot | Glance] | PollFailed) -> None:
         if self._is_closing:
             return
         line = self._status_line
@@ -173,6 +179,9 @@ class Dashboard(AppWithPast):
             self._latest.fail(outcome.reason, now_s + outcome.retry_in_s)
             line.status = replace(line.status, trouble=outcome.reason, age_s=self._latest.age_s(now_s))
             self._count_down()
+            return
+        if isinstance(outcome.value, Glance):
+            self._latest.take_glance(outcome.value, now_s, paused=self._locks_poller.paused)
             return
         if changed := self._latest.take_locks(outcome.value, now_s, paused=self._locks_poller.paused):
             tell_server_change(self, changed)

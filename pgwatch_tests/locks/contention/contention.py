@@ -131,8 +131,11 @@ class ContentionMeter:
         """Interrupts the watch until the next snapshot: polling is paused, or has failed."""
         self._unseen = True
 
-    def add(self, snapshot: LockSnapshot) -> None:
-        """Adds the next snapshot. The first one begins the watch: nothing is credited for it."""
+    def add(self, snapshot: LockSnapshot, *, polls: int = 1) -> None:
+        """Adds the next snapshot. The first one begins the watch: nothing is credited for it.
+
+        `polls`: how many polls stand behind it, that found the same waits since the snapshot before.
+        """
         last_at = snapshot.sampled_at if self._last is None else self._last.sampled_at
         elapsed_s = max(0.0, (snapshot.sampled_at - last_at).total_seconds())
         if self._unseen:
@@ -147,7 +150,7 @@ class ContentionMeter:
         self._timeline.add(last_at, snapshot.sampled_at, credits_s, not self._unseen)
         self._deltas.add(snapshot.deadlock_counts)
         self._last, self._unseen = snapshot, False
-        self._polls += 1
+        self._polls += polls
         self._deadlocks.look_for_victims(snapshot)
         if self._counted:
             going_on = _going_on(snapshot)
@@ -155,6 +158,11 @@ class ContentionMeter:
         if waiting:
             self._most_blocked = max(self._most_blocked, len(waiting))
             self._credit(graph, waiting, credits_s)
+
+    @property
+    def looks_for_victims(self) -> bool:
+        """Whether the next snapshots may tell which member of a deadlock was ended."""
+        return self._deadlocks.looks_for_victims
 
     def result(self) -> Contention | None:
         """Returns the sums so far; None before the first snapshot."""

@@ -103,6 +103,11 @@ class DeadlockCatcher:
             if member is not None or not its.polls_left:
                 del self._open[cycle]
 
+    @property
+    def looks_for_victims(self) -> bool:
+        """Whether there is a deadlock of which the next snapshots may tell the victim."""
+        return bool(self._open)
+
     def catch(self, graph: LockGraph) -> None:
         """Takes the deadlocks of a snapshot."""
         for parties in graph.snapshot.deadlocks:

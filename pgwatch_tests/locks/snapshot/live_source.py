@@ -26,6 +26,7 @@ from pgwatch_tests.locks.model import HeldLock, LockSnapshot, Party
 from pgwatch_tests.locks.naming import catalog_lookups
 from pgwatch_tests.locks.naming.object_names import NameCache
 from pgwatch_tests.locks.snapshot.deadlock_counts import DeadlockReader
+from pgwatch_tests.locks.snapshot.glance import Glance, read_glance
 from pgwatch_tests.locks.snapshot.snapshot_query import read
 from pgwatch_tests.postgres import queries
 from pgwatch_tests.postgres.connections.attempts import ConnectionAttempts
@@ -128,6 +129,18 @@ class LiveSource:
             if connection is None or self.is_wanted:
                 return False
             return not await self._within_deadline(connection, _anything_waits(connection))
+
+    async def glance(self) -> Glance | None:
+        """Whether the waits are still those of another glance, in a tenth of the time of `read`.
+
+        None if that isn't known, and while names are looked up, which only `read` puts in. Raises
+        ConnectionLostError or NotCheckedError.
+        """
+        async with self._polling:
+            connection = self._connection
+            if connection is None or self.is_wanted or self._looking_up:
+                return None
+            return await self._within_deadline(connection, read_glance(connection))
 
     async def read_with_counts(self) -> LockSnapshot:
         """Returns what `read` does, with the server's deadlocks counted now: for a watch's two ends."""

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from pgwatch_tests.locks.contention.contention import Contention, ContentionMeter
 from pgwatch_tests.locks.contention.last_troubles import LastTroubles, Trouble
 from pgwatch_tests.locks.graph.lock_graph import LockGraph, graph_of
 from pgwatch_tests.locks.model import LockSnapshot
+from pgwatch_tests.locks.snapshot.glance import Glance, later
 from pgwatch_tests.reports.render.detail_text import KeyName
 from pgwatch_tests.reports.verdict.no_connection import no_connection
 from pgwatch_tests.text import durations
@@ -21,6 +23,10 @@ from pgwatch_tests.tui.widgets.header_figures import Trend
 if TYPE_CHECKING:
     from pgwatch_tests.leaks.model import LeakReport
     from pgwatch_tests.tui.answers.past import Past
+
+
+_SOONER_S = 0.1
+"""So much sooner than it is due a picture is drawn, if the next poll would come later."""
 
 
 class LatestAnswers:
@@ -46,19 +52,41 @@ class LatestAnswers:
         self._snapshot_at_s = now_s
         self._contention = ContentionMeter()
         self._troubles = LastTroubles()
+        self._glances, self._glanced_at = 0, datetime.min
+        """How many glances have found the waits of the newest snapshot, and when the last one was."""
         self._drawn: tuple[object, ...] = ()
         self._drawn_at_s = -math.inf
 
     def take_locks(self, snapshot: LockSnapshot, now_s: float, *, paused: bool) -> str:
         """Records a poll. Returns a warning if another server answered, else an empty string."""
         changed = server_change(self._newest, snapshot)
+        if self._newest is not None and _waits(self._newest) != _waits(snapshot):
+            self._catch_up()
         self._newest, self._snapshot_at_s = snapshot, now_s
         self._troubles.add(graph_of(snapshot))
-        self._contention.add(snapshot)
+        # What has waited all the time is credited with it at once, whoever glanced in between.
+        self._contention.add(snapshot, polls=self._glances + 1)
+        self._glances = 0
         self._blocked_trend.add(snapshot.sampled_at, snapshot.blocked)
         if paused:
             self._contention.interrupt()
         return changed
+
+    def take_glance(self, glance: Glance, now_s: float, *, paused: bool) -> None:
+        """Records that all waits of the newest snapshot went on."""
+        assert self._newest is not None, "a glance compares with a snapshot"
+        self._glances, self._glanced_at, self._snapshot_at_s = self._glances + 1, glance.sampled_at, now_s
+        self._blocked_trend.add(glance.sampled_at, self._newest.blocked)
+        if paused:
+            self.interrupt()
+
+    def _catch_up(self) -> None:
+        """Credits the waits of the newest snapshot up to the last glance, which still found them."""
+        if self._glances and self._newest is not None:
+            self._newest = later(self._newest, self._glanced_at)
+            self._troubles.add(graph_of(self._newest))
+            self._contention.add(self._newest, polls=self._glances)
+            self._glances = 0
 
     @property
     def graph(self) -> LockGraph | None:
@@ -123,6 +151,7 @@ class LatestAnswers:
 
     def interrupt(self) -> None:
         """Marks the time until the next poll as unobserved: a poll failed, or polling is paused."""
+        self._catch_up()
         self._contention.interrupt()
         self.force_redraw()
 
@@ -148,10 +177,12 @@ class LatestAnswers:
     @property
     def contention(self) -> Contention | None:
         """The sums since the dashboard started or was last reset; None before the first poll."""
+        self._catch_up()
         return self._contention.result()
 
     def reset_contention(self, *, paused: bool) -> None:
         """Restarts the sums with the latest snapshot."""
+        self._catch_up()
         if self._newest is not None:
             self._contention = ContentionMeter()
             self._contention.add(self._newest)
@@ -167,10 +198,29 @@ class LatestAnswers:
         if self._newest is None:
             return False
         seen = fingerprint(self._newest)
-        if seen == self._drawn and now_s - self._drawn_at_s < at_least_every_s:
+        if seen == self._drawn and not self._is_due(now_s, at_least_every_s):
             return False
         self._drawn, self._drawn_at_s = seen, now_s
         return True
+
+    def _is_due(self, now_s: float, at_least_every_s: float) -> bool:
+        # A little sooner than a poll later.
+        return now_s - self._drawn_at_s >= at_least_every_s - min(_SOONER_S, at_least_every_s / 4)
+
+    def needs_all(self, now_s: float, at_least_every_s: float) -> bool:
+        """Whether the next poll has to read all: for a picture, or since not all is sure yet.
+
+        A wait that was seen once, a deadlock and its victim are sure only after polls one after the other.
+        """
+        newest = self._newest
+        return (
+            newest is None
+            or not self._drawn
+            or self._is_due(now_s, at_least_every_s)
+            or not all(group.confirmed for group in newest.groups)
+            or bool(newest.deadlocks or newest.probable_deadlocks)
+            or self._contention.looks_for_victims
+        )
 
 
 def server_change(before: LockSnapshot | None, now: LockSnapshot) -> str:
@@ -190,6 +240,10 @@ def server_change(before: LockSnapshot | None, now: LockSnapshot) -> str:
             "Actions and previews of the old one no longer apply."
         )
     return f"{now.server} was restarted. Earlier actions and previews no longer apply."
+
+
+def _waits(snapshot: LockSnapshot) -> list[tuple[object, ...]]:
+    return [(group.wait_key, group.blockers) for group in snapshot.shown_groups]
 
 
 def fingerprint(snapshot: LockSnapshot) -> tuple[object, ...]:

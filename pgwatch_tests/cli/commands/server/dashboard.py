@@ -118,6 +118,7 @@ async def _watch(settings: Settings, seconds: float | None, theme: str | None, *
                 app = Dashboard(
                     server.read_locks,
                     server.read_leaks,
+                    glance=server.glance,
                     act=None if settings.read_only else server.act,
                     read_held=source.held_locks,
                     read_rights=source.signal_rights,

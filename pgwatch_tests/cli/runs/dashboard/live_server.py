@@ -11,6 +11,7 @@ from pgwatch_tests.cli.runs.dashboard.seen_names import SeenNames
 from pgwatch_tests.errors import CannotConnectError, NotCheckedError
 from pgwatch_tests.locks.model import LockSnapshot
 from pgwatch_tests.locks.naming.catalog_lookups import LIMITS
+from pgwatch_tests.locks.snapshot.glance import Glance
 from pgwatch_tests.locks.snapshot.live_source import LiveSource
 from pgwatch_tests.settings.load import Settings
 
@@ -44,6 +45,10 @@ class LiveServer:
         snapshot = await (first or self._source.read())
         self._seen.add(snapshot)
         return snapshot
+
+    async def glance(self) -> Glance | None:
+        """A glance at what waits; None where all has to be read."""
+        return await self._source.glance()
 
     async def read_leaks(self) -> LeakReport:
         """The leaks of the counted database."""
