@@ -394,6 +394,11 @@ class LockSnapshot:
         return tuple(one for one in self.sessions if one.is_client and one.application_name != OWN_NAME)
 
     @cached_property
+    def all_local(self) -> bool:
+        """Whether all clients are on the server's machine, as far as can be seen."""
+        return all(one.client in ("", "local") for one in self.clients)
+
+    @cached_property
     def hidden_sessions(self) -> int:
         """The number of clients' sessions whose state our role may not see."""
         return sum(session.hidden for session in self.clients)

@@ -42,8 +42,16 @@ class SessionRow:
     """What it waits for, in words; empty for nothing that could be told."""
     wait_s: float | None
     """How long it has been blocked, in seconds; None if nobody blocks it."""
+    blocks: int
+    """How many sessions wait behind it, directly or not."""
     query: str
     tone: Tone
+    """What its wait, or else its state, and their length say."""
+
+    @property
+    def is_root(self) -> bool:
+        """Whether it blocks others and waits for nobody."""
+        return self.blocks > 0 and self.wait_s is None
 
 
 def session_rows(
@@ -81,6 +89,7 @@ def _row(session: Session, graph: LockGraph) -> SessionRow:
         session.state_age_s,
         plain(waits_for(session) if edge is None else edge.lock.target or edge.lock.type),
         wait_s,
+        graph.blocks(party),
         one_line(session.query),
         _tone(session) if edge is None else of_wait(wait_s),
     )

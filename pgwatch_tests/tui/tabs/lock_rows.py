@@ -194,12 +194,13 @@ def _wait(wait_s: float | None, *, marks: bool) -> Cell:
 
 
 def _whereabouts(graph: LockGraph, session: Session | None, shown: TreeRow) -> tuple[Cell, ...]:
-    """Database, user, client and query; the database only if it isn't the tested one."""
+    """Database (if it isn't the tested one), user, client (unless all are local) and query."""
+    client = session.client if session and not graph.snapshot.all_local else ""
     prepared = graph.prepared.get(shown.party)
     user = session.user if session else prepared.user if prepared else ""
     return (
         (Toned(shown.database, "quiet"),),
         (Toned(plain(user or ""), "quiet"),),
-        (Toned(plain(session.client if session else ""), "quiet"),),
+        (Toned(plain(client), "quiet"),),
         one_line(session.query[:_ROOM_FOR_QUERY]) if session else "",
     )

@@ -23,7 +23,7 @@ from pgwatch_tests.tui.widgets.live_table import LiveTable
 from pgwatch_tests.tui.widgets.still_text import StillText
 from pgwatch_tests.tui.widgets.table_rows import LiveRow
 
-_DATABASE = Column("Database", least=6, enough=16, cut=shortened_middle)
+_DATABASE = Column("Database", least=12, enough=16, cut=shortened_middle)
 _COLUMNS = (
     Column("Test", least=16, enough=28, cut=shortened_test),
     Column("Worker", rank=3),
@@ -31,6 +31,7 @@ _COLUMNS = (
     Column("State"),
     Column("For", right=True),
     Column("Waits for", least=18, enough=24, cut=shortened_middle),
+    Column("Blocks", right=True, rank=1),
     replace(_DATABASE, rank=1),
     Column("User", rank=4, enough=14, least=6),
     Column("Client", rank=5, enough=22, least=8),
@@ -43,7 +44,10 @@ _SHORT_STATES = {
     "idle in transaction (aborted)": "aborted tx",
     "fastpath function call": "fastpath",
 }
+_ORDERED: dict[Order, str] = {"longest in state": "in trouble first"}
 _ROOM_FOR_QUERY = 300
+_SAME_S = 1.0
+"""A wait that is younger than the state by less is as old as that."""
 _BAR = 20
 """Characters of the bar of connections."""
 
@@ -129,7 +133,9 @@ class SessionsTab(DashboardTab):
 
     def redraw(self) -> None:
         snapshot = self._snapshot
-        rows = [] if snapshot is None else [_live_row(one) for one in session_rows(snapshot, self._order)]
+        found = [] if snapshot is None else session_rows(snapshot, self._order)
+        all_local = snapshot is not None and snapshot.all_local
+        rows = [_live_row(one, all_local=all_local) for one in found]
         if snapshot is None:
             empty = self._absence
         elif self.row_filter:
@@ -159,7 +165,7 @@ class SessionsTab(DashboardTab):
     def _connections(self, snapshot: LockSnapshot, shown: int, sessions: int) -> tuple[Toned, ...]:
         """A bar of the connections used, how many sessions are shown, and in which order."""
         number = plural(sessions, "session") if shown == sessions else f"{shown:,} of {sessions:,} sessions"
-        order = Toned(f"{number} · by {self._order}", "quiet")
+        order = Toned(f"{number} · {_ORDERED.get(self._order, f'by {self._order}')}", "quiet")
         capacity = snapshot.capacity
         if capacity is None or not capacity.max_connections:
             return (order,)
@@ -178,22 +184,34 @@ class SessionsTab(DashboardTab):
         )
 
 
-def _live_row(row: SessionRow) -> LiveRow:
-    # Its length gives way before what is waited for.
-    since = () if row.wait_s is None else (Toned(f", {durations.short(row.wait_s)}"),)
+def _live_row(row: SessionRow, *, all_local: bool) -> LiveRow:
+    waits = row.wait_s is not None
+    state, tone = _SHORT_STATES.get(row.state, row.state), row.tone
+    test = beside(row.test, row.place)
+    if row.is_root:
+        test = (Toned(row.test, "root"), *(test[1:] if isinstance(test, tuple) else ()))
     return LiveRow(
         row.key,
         (
-            beside(row.test, row.place),
+            test,
             row.worker,
             str(row.session.pid),
-            _SHORT_STATES.get(row.state, row.state),
-            durations.short(row.since_s) or "?",
-            (Toned(row.waits), *since),
+            state if waits else (Toned(state, tone),),
+            (Toned(durations.short(row.since_s) or "?", tone),),
+            (Toned(row.waits, tone if waits else ""), *_waiting_since(row)),
+            f"{row.blocks:,}" if row.blocks else "",
             (Toned(row.database, "quiet"),),
             (Toned(row.user, "quiet"),),
-            (Toned(row.client, "quiet"),),
+            # The same on each row tells nothing, and takes the query's room.
+            (Toned("" if all_local else row.client, "quiet"),),
             row.query[:_ROOM_FOR_QUERY],
         ),
-        row.tone,
+        tone if tone == "quiet" else "",
     )
+
+
+def _waiting_since(row: SessionRow) -> tuple[Toned, ...]:
+    """How long it waits, where that is less than it has been in its state; gives way before the object."""
+    if row.wait_s is None or row.since_s is None or row.since_s - row.wait_s < _SAME_S:
+        return ()
+    return (Toned(f", {durations.short(row.wait_s)}", row.tone),)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from pgwatch_tests.locks.graph.settled_waits import settle
+from pgwatch_tests.tui.tabs.sessions_tab import SessionsTab
 from screenshots.pictures import settled
 from tests.locks.snapshots import edge, session, snapshot
 from tests.tui.driving import Feed, leak_report, screen_text
@@ -25,3 +28,24 @@ async def test_how_long_it_waits_gives_way_before_what_it_waits_for(width: int) 
         assert "row of bookings (id=17)" in table
         # Either end of a name tells it from others.
         assert "test_can" in table
+
+
+async def test_who_blocks_is_told_beside_who_waits() -> None:
+    sessions = (
+        session(1, "pytest:gw0 tests/test_a.py::test_holds", "idle in transaction"),
+        replace(session(2, "pytest:gw1 tests/test_a.py::test_waits"), state_age_s=71.0),
+        replace(session(3, "pytest:gw2 tests/test_a.py::test_waits_again"), state_age_s=71.0),
+    )
+    found = (edge(2, 1, target="table orders", wait_s=70.9), edge(3, 1, target="table orders", wait_s=3.0))
+    app = Feed(settle(None, snapshot(found, sessions)), leak_report()).dashboard()
+    async with app.run_test(size=(160, 24)) as pilot:
+        await settled(pilot)
+        await pilot.press("2")
+        await settled(pilot)
+        table = app.query_one(SessionsTab).table
+        lines = {row[2].plain: row for row in map(table.get_row_at, range(3))}
+        assert [lines[pid][6].plain.strip() for pid in "123"] == ["2", "", ""]
+        # A wait is as old as its statement, unless it says otherwise.
+        assert [lines[pid][5].plain.strip() for pid in "23"] == ["table orders", "table orders, 3.0s"]
+        # All are on the server's machine: the column would tell nothing.
+        assert "Client" not in screen_text(app)
