@@ -32,11 +32,6 @@ Cut = Callable[[str, int], str]
 """Shortens a text to a number of characters."""
 
 
-def beside(name: str, place: str) -> Cell:
-    """A cell with a name, and quietly beside it where that is: the first to be cut."""
-    return (Toned(name), Toned("  "), Toned(place, "quiet")) if place else name
-
-
 def text_of(cell: Cell) -> str:
     """The text of a cell without its tones."""
     return cell if isinstance(cell, str) else "".join(part.text for part in cell)

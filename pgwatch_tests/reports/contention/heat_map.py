@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from pgwatch_tests.identity import test_names
 from pgwatch_tests.locks.contention.contention import Pair
 from pgwatch_tests.locks.contention.ranking import BlockedTime
+from pgwatch_tests.reports.locks.test_labels import label_of_test
 from pgwatch_tests.text.numbers import plural
 from pgwatch_tests.text.plain_text import plain, shortened_test
-from pgwatch_tests.text.toned_text import Tone, Toned
+from pgwatch_tests.text.toned_text import Tone, Toned, text_of
 
 Line = tuple[Toned, ...]
 Place = tuple[int, int]
@@ -25,7 +25,8 @@ _SHADES: tuple[tuple[float, str, Tone, str], ...] = (
 )
 """Below so many seconds: the sign, its tone, and how the legend calls it."""
 _CELL = 3
-_NARROWEST_NAME = 12
+_NARROWEST_NAME = 24
+"""Fewer tests, rather than names that nobody can read."""
 _HEAD, _LEGEND = 2, 2
 """Lines above and below the rows."""
 
@@ -62,6 +63,12 @@ def most_tests(width: int, height: int) -> int:
     return max(0, min((width - _NARROWEST_NAME - _CELL) // _CELL, height - _HEAD - _LEGEND))
 
 
+def whole_width(shown: HeatMap) -> int:
+    """The characters of a line that shows all names in full, and the legend."""
+    longest = max(map(len, _names(shown)), default=0)
+    return max(longest + _CELL * (len(shown.tests) + 1), len(text_of(_legend())))
+
+
 def place_of(shown: HeatMap, pair: Pair) -> Place | None:
     """The place of a pair; None if one of its tests isn't shown."""
     names = {name: position for position, name in enumerate(shown.tests)}
@@ -79,7 +86,7 @@ def place_at(shown: HeatMap, column: int, line: int, width: int) -> Place | None
 def heat_lines(shown: HeatMap, width: int, selected: Place | None = None) -> list[Line]:
     """The map in lines of at most `width` characters; the selected cell is in brackets."""
     numbers = range(len(shown.tests))
-    name_width = _name_width(shown, width)
+    names, name_width = _names(shown), _name_width(shown, width)
     title = "blocks ▸".rjust(name_width + _CELL)[: name_width + _CELL]
     lines: list[Line] = [
         (Toned("Blocked time by pair of tests"),),
@@ -87,14 +94,18 @@ def heat_lines(shown: HeatMap, width: int, selected: Place | None = None) -> lis
     ]
     for row in numbers:
         is_lit = selected is not None and selected[0] == row
-        name = shortened_test(_short(shown.tests[row]), name_width).ljust(name_width)
+        name = shortened_test(names[row], name_width).ljust(name_width)
         head = Toned(f"{row + 1:>{_CELL - 1}} ", "quiet"), Toned(name, "lit" if is_lit else "")
         lines.append((*head, *(_cell(shown, (row, column), selected) for column in numbers)))
+    more = f"and {plural(shown.hidden, 'more test')}" if shown.hidden else ""
+    return [*lines, _legend(), (Toned(more, "quiet"),)]
+
+
+def _legend() -> Line:
     legend = [Toned("less than ", "quiet")]
     for _, sign, tone, words in _SHADES:
         legend += [Toned(f"{sign} ", tone), Toned(f"{words.removeprefix('under ')}  ", "quiet")]
-    more = f"and {plural(shown.hidden, 'more test')}" if shown.hidden else ""
-    return [*lines, tuple(legend), (Toned(more, "quiet"),)]
+    return tuple(legend)
 
 
 def _cell(shown: HeatMap, place: Place, selected: Place | None) -> Toned:
@@ -110,12 +121,18 @@ def _shade(blocked_s: float | None) -> tuple[str, Tone]:
 
 
 def _name_width(shown: HeatMap, width: int) -> int:
-    longest = max((len(_short(name)) for name in shown.tests), default=0)
+    longest = max(map(len, _names(shown)), default=0)
     return max(0, min(longest, width - _CELL * (len(shown.tests) + 1)))
 
 
-def _short(test: str) -> str:
-    return test_names.split(test).name
+def _names(shown: HeatMap) -> list[str]:
+    """The tests' own names; of those alike, also where they are."""
+    labels = [label_of_test(test) for test in shown.tests]
+    numbers = Counter(label.name for label in labels)
+    return [
+        label.name if numbers[label.name] == 1 else f"{label.name} {label.mark or label.short_place}".rstrip()
+        for label in labels
+    ]
 
 
 def _blocker(pair: Pair) -> str:

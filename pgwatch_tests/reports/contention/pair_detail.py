@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from pgwatch_tests.identity import test_names
 from pgwatch_tests.locks.contention.contention import Contention, Pair
 from pgwatch_tests.locks.contention.ranking import BlockedTime
 from pgwatch_tests.locks.contention.wait_record import RecordedWait, Side
 from pgwatch_tests.locks.diagnosis.evidence import advice_afterwards
-from pgwatch_tests.reports.contention.contention_table import pair_names
+from pgwatch_tests.reports.locks.test_labels import beside, label_of_test
 from pgwatch_tests.reports.render.detail_text import Detail, Labelled, labelled
 from pgwatch_tests.text import durations
 from pgwatch_tests.text.numbers import plural
 from pgwatch_tests.text.plain_text import plain
 from pgwatch_tests.text.times import clock
 from pgwatch_tests.text.toned_sql import toned_sql_line
-from pgwatch_tests.text.toned_text import Toned
+from pgwatch_tests.text.toned_text import Toned, text_of
 
 
 def pair_detail(seen: Contention, pair: Pair) -> Detail | None:
@@ -22,22 +21,27 @@ def pair_detail(seen: Contention, pair: Pair) -> Detail | None:
     blocked = dict(seen.pairs.rows).get(pair)
     if blocked is None:
         return None
-    blocker, waiter = (test_names.split(one) for one in pair_names(pair))
-    # The tests' own names come first: where there is one line only, their files are left out.
-    files = " · ".join(dict.fromkeys(filter(None, (blocker.place, waiter.place))))
+    blocker, waiter = map(label_of_test, (pair.blocker, pair.waiter))
     title = (
         Toned(blocker.name, "root"),
-        Toned(f" blocks {waiter.name}"),
-        Toned(f"  {_figures(blocked)}", "quiet"),
-        Toned(f"  {files}" if files else "", "quiet"),
+        Toned(_in_database(pair.blocker_database), "quiet"),
+        Toned(f"  {_figures(blocked)}"),
+        Toned(text_of(beside(blocker)).removeprefix(blocker.name), "quiet"),
     )
+    where = f"{_in_database(pair.waiter_database)}{text_of(beside(waiter)).removeprefix(waiter.name)}"
+    # Both names stay whole where one line has no room for them.
+    whom = Labelled("Whom", ((Toned(waiter.name), Toned(where, "quiet")),), vital=True)
     wait = seen.pair_waits.get(pair)
-    return Detail(title, () if wait is None else tuple(_texts(wait)))
+    return Detail(title, (whom, *(() if wait is None else _texts(wait))))
+
+
+def _in_database(database: str) -> str:
+    return f" in {plain(database)}" if database else ""
 
 
 def _figures(blocked: BlockedTime) -> str:
     total, longest = durations.in_words(blocked.blocked_s), durations.in_words(blocked.longest_s)
-    return f"{total} in {plural(blocked.waits, 'wait')}, the longest {longest}"
+    return f"blocks for {total} in {plural(blocked.waits, 'wait')}, the longest {longest}"
 
 
 def _texts(wait: RecordedWait) -> list[Labelled]:

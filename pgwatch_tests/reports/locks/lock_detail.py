@@ -9,11 +9,11 @@ from pgwatch_tests.locks.model import Party, Session
 from pgwatch_tests.reports.locks.action_text import freed_at_once
 from pgwatch_tests.reports.locks.folded_tree import Queue
 from pgwatch_tests.reports.locks.lock_tree import lock_facts
-from pgwatch_tests.reports.locks.test_labels import CUT, label_of
+from pgwatch_tests.reports.locks.test_labels import CUT, beside, label_of
 from pgwatch_tests.reports.render.detail_text import Detail, KeyName, Labelled, Line, labelled
 from pgwatch_tests.text.plain_text import plain
 from pgwatch_tests.text.toned_sql import toned_sql, toned_sql_line
-from pgwatch_tests.text.toned_text import Tone, Toned
+from pgwatch_tests.text.toned_text import Tone, Toned, text_of
 
 _MOST_LINES = 100
 _ROOM_FOR_SQL = 10_000
@@ -75,7 +75,7 @@ def party_title(graph: LockGraph, party: Party, tone: Tone) -> Line:
         return Toned(plain(party.gid) or str(party), tone), Toned(_dotted(parts), "quiet")
     label, identity = label_of(session), session.identity
     whole = f"  {plain(identity.test)}" if identity and label.place and not label.is_cut else ""
-    whole = whole or (f"  {label.place}" if label.place else "")
+    whole = whole or text_of(beside(label)).removeprefix(label.name)
     where = "@".join(filter(None, (plain(session.user or ""), plain(session.client))))
     parts = [label.worker, f"pid {party.pid}", where, plain(session.database or "")]
     return Toned(label.name, tone), Toned(whole + _dotted(parts), "quiet")

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pgwatch_tests.identity import test_names
 from pgwatch_tests.locks.model import Session
 from pgwatch_tests.text.plain_text import plain
+from pgwatch_tests.text.toned_text import Tone, Toned
 
 _MOST_BYTES = 63
 _HASH = re.compile(r" #[0-9a-f]{8}$")
@@ -28,6 +29,8 @@ class TestLabel:
     """Its file, and what else encloses it."""
     worker: str = ""
     is_cut: bool = False
+    mark: str = ""
+    """The hash that tells a test that is cut from others of its name, `#1a2b3c4d`."""
 
     @property
     def short_place(self) -> str:
@@ -67,16 +70,29 @@ def label_of(session: Session) -> TestLabel:
 def label_of_test(test: str, worker: str = "") -> TestLabel:
     """The label of a test by its id; of `..py::test_a #1a2b3c4d`, which 63 bytes have cut, by what is left.
 
-    The hash tells it from others of its name, and nothing to a reader: it belongs to the place.
+    Its hash tells it from others of its name, and nothing to a reader.
     """
     found = _HASH.search(test)
     mark = found[0] if found else ""
     name, place = map(plain, test_names.split(test.removesuffix(mark)))
     if not test.startswith(".."):
-        return TestLabel(name, f"{place}{mark}".strip(), worker)
+        return TestLabel(name, place, worker, mark=mark.strip())
     if place:
-        return TestLabel(name, f"…{place.removeprefix('..')}{mark}", worker, is_cut=True)
-    return TestLabel(f"…{name.removeprefix('..')}", mark.strip(), worker, is_cut=True)
+        return TestLabel(name, f"…{place.removeprefix('..')}", worker, is_cut=True, mark=mark.strip())
+    return TestLabel(f"…{name.removeprefix('..')}", "", worker, is_cut=True, mark=mark.strip())
+
+
+def beside(label: TestLabel, place: str | None = None, name_tone: Tone = "") -> tuple[Toned, ...]:
+    """A cell with a test's name, and quietly beside it where it is (`place`: instead of its own), its hash.
+
+    What tells least comes last, and is the first to be cut.
+    """
+    where = label.place if place is None else place
+    parts = [Toned(label.name, name_tone)]
+    for text, gap in ((where, "  "), (label.mark, " " if where else "  ")):
+        if text:
+            parts += [Toned(gap), Toned(text, "quiet")]
+    return tuple(parts)
 
 
 def places_shown(labels: Iterable[TestLabel]) -> dict[TestLabel, str]:

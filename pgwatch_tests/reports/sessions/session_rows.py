@@ -10,7 +10,7 @@ from typing import Literal
 from pgwatch_tests.locks.graph.lock_graph import LockGraph, graph_of
 from pgwatch_tests.locks.model import LockSnapshot, Party, Session
 from pgwatch_tests.locks.waits.session_waits import waits_for
-from pgwatch_tests.reports.locks.test_labels import label_of
+from pgwatch_tests.reports.locks.test_labels import TestLabel, label_of
 from pgwatch_tests.reports.locks.wait_tones import of_idle_transaction, of_wait
 from pgwatch_tests.text.plain_text import one_line, plain
 from pgwatch_tests.text.toned_text import Tone
@@ -26,12 +26,7 @@ class SessionRow:
 
     session: Session
     key: str
-    worker: str
-    """The worker, `gw0`; empty if the session names no test."""
-    test: str
-    """The test's own name; what else the session is called where it names none."""
-    place: str
-    """The test's file, and what else encloses it."""
+    label: TestLabel
     database: str
     user: str
     client: str
@@ -47,6 +42,21 @@ class SessionRow:
     query: str
     tone: Tone
     """What its wait, or else its state, and their length say."""
+
+    @property
+    def worker(self) -> str:
+        """The worker, `gw0`; empty if the session names no test."""
+        return self.label.worker
+
+    @property
+    def test(self) -> str:
+        """The test's own name; what else the session is called where it names none."""
+        return self.label.name
+
+    @property
+    def place(self) -> str:
+        """The test's file, and what else encloses it."""
+        return self.label.place
 
     @property
     def is_root(self) -> bool:
@@ -79,9 +89,7 @@ def _row(session: Session, graph: LockGraph) -> SessionRow:
     return SessionRow(
         session,
         f"{session.pid}/{session.backend_start}",
-        label.worker,
-        label.name,
-        label.place,
+        label,
         plain(session.database or ""),
         plain(session.user or ""),
         plain(session.client),

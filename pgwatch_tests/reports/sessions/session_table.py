@@ -49,8 +49,10 @@ def _head(snapshot: LockSnapshot, rows: Sequence[SessionRow]) -> list[str]:
 def _cells(row: SessionRow) -> tuple[str, ...]:
     place = f"{row.place}::{row.test}" if "::" in row.place or row.place.endswith(".py") else ""
     name = place or (f"{row.place} > {row.test}" if row.place else row.test)
+    named = f"{row.worker} {name}".lstrip()
+    marked = f"{named} {row.label.mark}".rstrip()
     return (
-        shortened_left(f"{row.worker} {name}".lstrip(), _TEST),
+        marked if len(marked) <= _TEST else shortened_left(named, _TEST),
         str(row.session.pid),
         row.database,
         row.user,

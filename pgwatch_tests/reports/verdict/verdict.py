@@ -202,12 +202,11 @@ def short_name(graph: LockGraph, party: Party, limit: int) -> str:
 def _test_name(graph: LockGraph, session: Session, limit: int) -> str:
     """The test's own name; with its hash only if another test that is cut, too, has the same name."""
     label = label_of(session)
-    mark = label.place.rpartition("#")[2]
-    if not label.is_cut or not label.place.endswith(f"#{mark}"):
+    if not label.mark:
         return shortened_left(label.name, limit)
     others = (label_of(one) for one in graph.sessions.values() if one.identity != session.identity)
-    is_alone = all(one.name != label.name or one.place == label.place for one in others)
-    return shortened_left(label.name if is_alone else f"{label.name} #{mark}", limit)
+    is_alone = all(one.name != label.name or one.mark == label.mark for one in others)
+    return shortened_left(label.name if is_alone else f"{label.name} {label.mark}", limit)
 
 
 # What else is wrong with the server, or may be.

@@ -8,7 +8,6 @@ from textual import on
 from textual.app import ComposeResult
 from textual.containers import Horizontal
 
-from pgwatch_tests.identity import test_names
 from pgwatch_tests.locks.contention.contention import Contention, Pair
 from pgwatch_tests.reports.contention import contention_json
 from pgwatch_tests.reports.contention.contention_table import (
@@ -19,12 +18,13 @@ from pgwatch_tests.reports.contention.contention_table import (
     pair_rows,
 )
 from pgwatch_tests.reports.contention.pair_detail import pair_detail
+from pgwatch_tests.reports.locks.test_labels import beside, label_of_test
 from pgwatch_tests.reports.render.sparkline import sparkline
 from pgwatch_tests.text import durations
 from pgwatch_tests.text.numbers import plural
 from pgwatch_tests.text.plain_text import plain, shortened_middle, shortened_test
 from pgwatch_tests.text.times import clock
-from pgwatch_tests.text.toned_text import Cell, Toned, beside
+from pgwatch_tests.text.toned_text import Cell, Toned
 from pgwatch_tests.tui.tabs.tab import DashboardTab, TabData
 from pgwatch_tests.tui.widgets.column_widths import Column
 from pgwatch_tests.tui.widgets.detail_pane import DetailPane
@@ -44,8 +44,8 @@ _FIGURES = (
 _COLUMNS: dict[ContentionGrouping, tuple[Column, ...]] = {
     "test": (
         *_FIGURES,
-        Column("Blocking test", least=12, enough=19, cut=shortened_test),
-        Column("Waiting test", least=12, enough=19, cut=shortened_test),
+        Column("Blocking test", least=12, enough=28, cut=shortened_test),
+        Column("Waiting test", least=12, enough=28, cut=shortened_test),
     ),
     "object": (*_FIGURES, Column("Object", least=12, cut=shortened_middle), Column("Lock mode", least=8)),
     "cause": (*_FIGURES, Column("Cause", least=10)),
@@ -54,17 +54,17 @@ _COLUMNS: dict[ContentionGrouping, tuple[Column, ...]] = {
 
 def _named(test: str, database: str) -> Cell:
     """Its name, then the database if that isn't the tested one, then the file: the first to be cut."""
-    name, place = test_names.split(plain(test))
-    if not database:
-        return beside(name, place)
-    parts = Toned(name), Toned(f" in {plain(database)}", "quiet")
-    return (*parts, Toned("  "), Toned(place, "quiet")) if place else parts
+    name, *where = beside(label_of_test(test))
+    in_database = (Toned(f" in {plain(database)}", "quiet"),) if database else ()
+    return (name, *in_database, *where)
 
 
 _ABOVE = 4
 """Lines of chart, totals and summary, which the table shares its tab with."""
 _WIDE = 110
 """Characters from which on the map is beside the list."""
+_MAP_SHARE = 0.45
+"""How much of the width it takes, at most."""
 
 
 class ContentionTab(DashboardTab):
@@ -179,6 +179,7 @@ class ContentionTab(DashboardTab):
         view.display = self._by == "test" and seen is not None and seen.waits > 0 and self.size.width >= _WIDE
         if view.display and seen is not None:
             view.show(seen.pairs.rows, self._selected_pair)
+            view.fit(int(self.size.width * _MAP_SHARE))
         pair = self._selected_pair
         detail = None if pair is None or seen is None else pair_detail(seen, pair)
         self.show_detail(detail, self.table.row_count + _ABOVE)

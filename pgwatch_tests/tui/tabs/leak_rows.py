@@ -270,7 +270,7 @@ def _left_by(attribution: Sequence[Attribution]) -> Cell:
     if first.candidates:
         return (Toned(f"1 of {len(first.candidates):,}{more}", "notice"), *_candidates(first))
     if not first.test:
-        why = f"  {plain(first.detail)}" if first.detail else ""
+        why = f"  {plain(first.detail).removeprefix('there is ')}" if first.detail else ""
         return (Toned(leak_words.UNKNOWN_TEST + more, "notice"), Toned(why, "quiet"))
     name = label_of_test(first.test).name
     return (Toned(name), Toned(f" ({leak_words.known_by(first)})", "quiet"), Toned(more, "notice"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import pairwise
 
 from pgwatch_tests.locks.graph.lock_graph import LockGraph
@@ -10,7 +11,7 @@ from pgwatch_tests.locks.model import Session
 from pgwatch_tests.reports.locks import wait_tones
 from pgwatch_tests.reports.locks.folded_tree import FoldedRow, Queue
 from pgwatch_tests.reports.locks.lock_tree import TreeRow
-from pgwatch_tests.reports.locks.test_labels import TestLabel, label_of, places_shown
+from pgwatch_tests.reports.locks.test_labels import TestLabel, beside, label_of, places_shown
 from pgwatch_tests.text import durations
 from pgwatch_tests.text.plain_text import one_line, plain, shortened_middle, shortened_test
 from pgwatch_tests.text.toned_text import Cell, Tone, Toned
@@ -148,10 +149,11 @@ def _party_row(
         mark = (Toned(ROOT_MARK, "root"), *mark)
     tone: Tone = "quiet" if shown.again else "root" if is_root else "trouble" if row.is_deadlocked else ""
     place = "(again)" if shown.again else place
-    test = (*guides, *mark, Toned(label.name, tone))
-    if place:
+    name, *where = beside(replace(label, mark="") if shown.again else label, place, tone)
+    test = (*guides, *mark, name)
+    if where:
         gap = max(0, width - _length(test)) + _GAP
-        test = (*test, Toned(" " * gap), Toned(place, "quiet"))
+        test = (*test, Toned(" " * gap), *where[1:])
     return LiveRow(
         row.key,
         (

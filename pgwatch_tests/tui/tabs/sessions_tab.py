@@ -9,13 +9,14 @@ from textual.app import ComposeResult
 
 from pgwatch_tests.locks.graph.lock_graph import graph_of
 from pgwatch_tests.locks.model import LockSnapshot, Party
+from pgwatch_tests.reports.locks.test_labels import beside
 from pgwatch_tests.reports.sessions import session_json
 from pgwatch_tests.reports.sessions.session_detail import session_detail
 from pgwatch_tests.reports.sessions.session_rows import ORDERS, Order, SessionRow, session_rows
 from pgwatch_tests.text import durations
 from pgwatch_tests.text.numbers import plural
 from pgwatch_tests.text.plain_text import shortened_middle, shortened_test
-from pgwatch_tests.text.toned_text import Cell, Toned, beside
+from pgwatch_tests.text.toned_text import Cell, Toned
 from pgwatch_tests.tui.tabs.tab import DashboardTab, TabData
 from pgwatch_tests.tui.widgets.column_widths import Column
 from pgwatch_tests.tui.widgets.detail_pane import TALL, DetailPane
@@ -187,13 +188,10 @@ class SessionsTab(DashboardTab):
 def _live_row(row: SessionRow, *, all_local: bool) -> LiveRow:
     waits = row.wait_s is not None
     state, tone = _SHORT_STATES.get(row.state, row.state), row.tone
-    test = beside(row.test, row.place)
-    if row.is_root:
-        test = (Toned(row.test, "root"), *(test[1:] if isinstance(test, tuple) else ()))
     return LiveRow(
         row.key,
         (
-            test,
+            beside(row.label, name_tone="root" if row.is_root else ""),
             row.worker,
             str(row.session.pid),
             state if waits else (Toned(state, tone),),

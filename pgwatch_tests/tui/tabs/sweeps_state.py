@@ -33,7 +33,8 @@ COLUMNS: dict[SweepsSection, tuple[Column, ...]] = {
         Column("Outcome"),
         Column("Cause", least=16, enough=28, cut=shortened_middle),
         Column("Number", right=True),
-        Column("Where", least=16, enough=24),
+        # The detail has all of it, and the next column what to do.
+        Column("Where", least=16, enough=24, most=64),
         Column("What to know, or to do", least=16, enough=30, rank=1),
     ),
     "jobs": (

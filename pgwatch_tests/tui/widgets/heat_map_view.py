@@ -15,10 +15,13 @@ from pgwatch_tests.reports.contention.heat_map import (
     most_tests,
     place_at,
     place_of,
+    whole_width,
 )
 from pgwatch_tests.text.toned_text import Toned
 from pgwatch_tests.tui.widgets.still_text import StillText
 
+_SIDES = 3
+"""Characters of its border and padding."""
 Pairs = Sequence[tuple[Pair, BlockedTime]]
 
 
@@ -36,6 +39,7 @@ class HeatMapView(StillText):
         super().__init__(id=id)
         self._pairs: Pairs = ()
         self._selected: Pair | None = None
+        self._width = 0
 
     def show(self, pairs: Pairs, selected: Pair | None) -> None:
         """Shows the pairs' blocked time; marks the selected one."""
@@ -44,6 +48,15 @@ class HeatMapView(StillText):
 
     def on_resize(self) -> None:
         self.draw()
+
+    def fit(self, most: int) -> None:
+        """Takes as much width as its content needs, at most so many characters: the list needs the rest."""
+        room = most - _SIDES
+        shown = heat_map(self._pairs, most_tests(room, self.app.size.height))
+        width = min(most, whole_width(shown) + _SIDES)
+        if self._width != width:
+            self._width = width
+            self.styles.width = width
 
     def draw(self) -> None:
         """Draws the map for the present room."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -72,3 +74,18 @@ def test_it_fits_its_room_and_loses_no_time(
 def test_tests_without_room_are_counted(most: int, more: str) -> None:
     pairs = [(Pair("a", waiter), BlockedTime(1.0, 1, 1.0)) for waiter in ("b", "c")]
     assert text_of(heat_lines(heat_map(pairs, most), 60, None)[-1]) == more
+
+
+def test_tests_alike_by_name_are_told_apart() -> None:
+    pairs = [(Pair("..st_a.py::test_x #1a2b3c4d", "..st_b.py::test_x #5e6f7a8b"), BlockedTime(1.0, 1, 1.0))]
+    shown = [text_of(line) for line in heat_lines(heat_map(pairs, 9), 60)]
+    assert shown[2].startswith(" 1 test_x #1a2b3c4d")
+    assert shown[3].startswith(" 2 test_x #5e6f7a8b")
+
+
+def test_names_can_be_read_in_any_room() -> None:
+    assert most_tests(86, 60) == 19
+    long = [f"t/a.py::test_number_{number}_of_a_long_list" for number in range(30)]
+    pairs = [(Pair(one, other), BlockedTime(1.0, 1, 1.0)) for one, other in pairwise(long)]
+    lines = heat_lines(heat_map(pairs, most_tests(86, 60)), 86)
+    assert all("test_number" in text_of(line) for line in lines[2:-2])

@@ -110,3 +110,13 @@ def test_the_detail_of_a_session_says_what_it_does_and_what_to_do() -> None:
     detail = session_detail(alone, Party(1), KEYS.__getitem__)
     assert detail is not None
     assert "It blocks nobody yet." in text_of(joined(detail_lines(detail, 200)))
+
+
+@pytest.mark.parametrize(
+    ("name", "shown_as"), [("test_reads", "test_reads #3e3344b2"), ("test_" + 20 * "x",) * 2]
+)
+def test_of_a_cut_test_the_hash_gives_way_first(name: str, shown_as: str) -> None:
+    shown = snapshot((), (session(1, f"pytest:gw8 #3e3344b2 ..test_report.py::{name}"),))
+    (row,) = session_rows(shown, "pid")
+    assert (row.test, row.place, row.label.mark) == (name, "…test_report.py", "#3e3344b2")
+    assert f"gw8 …test_report.py::{shown_as}  " in session_table.table(shown, [row])

@@ -152,7 +152,7 @@ async def test_steps_and_jumps(file: Path) -> None:
         assert await told(pilot, "n") == "No wait after this moment."
         assert "12:00:15.25" in screen_text(app)
         await press(pilot, "N", then="12:00:10.25")
-        assert "deadlock each other" in await press(pilot, "d", then="12:00:10.50")
+        assert " deadlock · " in await press(pilot, "d", then="12:00:10.50")
         assert await told(pilot, "D") == "No deadlock before this moment."
         await press(pilot, "end", then="12:00:20.00")
         assert await told(pilot, "full_stop") == "This is the last sample."
