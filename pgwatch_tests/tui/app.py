@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, ClassVar
 from textual.app import ComposeResult
 from textual.binding import BindingType
 
-from pgwatch_tests.locks.actions.action import Action, How, Outcome
+from pgwatch_tests.locks.actions.action import Action, Outcome
 from pgwatch_tests.locks.model import LockSnapshot
 from pgwatch_tests.locks.snapshot.glance import Glance
+from pgwatch_tests.tui.acting_app import ActingApp
 from pgwatch_tests.tui.actions import tell, tell_server_change
 from pgwatch_tests.tui.answers.latest_answers import LatestAnswers
 from pgwatch_tests.tui.answers.lock_polls import LockPolls, ReadGlance
 from pgwatch_tests.tui.answers.poller import Polled, Poller, PollFailed, next_interval_s
-from pgwatch_tests.tui.app_with_past import AppWithPast
 from pgwatch_tests.tui.database_desk import DatabaseDesk, pick_database
 from pgwatch_tests.tui.keys.key_bindings import LIVE_KEYS
 from pgwatch_tests.tui.keys.preferences import Preferences
@@ -50,12 +50,11 @@ if TYPE_CHECKING:
 
 _LEAKS_AT_MOST_EVERY_S = 5.0
 _LEAKS_SHARE = 0.05
-_RIGHTS_EVERY_S = 60.0
 _FIRST_ANSWER_WITHIN_S = 1.0
 """What the first picture doesn't need begins after it, or when it takes longer than this."""
 
 
-class Dashboard(AppWithPast):
+class Dashboard(ActingApp):
     """Shows what `read_locks` and `read_leaks` return of a live server.
 
     Both may raise PgwatchError and are then called again, as `glance`, which tells between two pictures
@@ -152,13 +151,7 @@ class Dashboard(AppWithPast):
             start_worker(self, self.mount_tabs, "tabs")
             start_worker(self, self._leaks_poller.run, "leaks")
             start_worker(self, self.load_past, "past")
-            self._look_at_rights()
-            self.set_interval(_RIGHTS_EVERY_S, self._look_at_rights)
-
-    def _look_at_rights(self) -> None:
-        """Reads anew, beside the polls, what the server will refuse: a GRANT may have come."""
-        if self._actions is not None:
-            start_worker(self, self._actions.look_at_rights, "rights")
+            self.begin_reading_more()
 
     # Answers of the pollers.
 
@@ -291,7 +284,7 @@ class Dashboard(AppWithPast):
         self._latest.force_redraw()
         self._locks_poller.poll_now()
         self._leaks_poller.poll_now()
-        self._look_at_rights()
+        self.look_at_rights()
 
     def action_change_interval(self, steps: int) -> None:
         """Polls less often (1) or more often (-1)."""
@@ -363,37 +356,9 @@ class Dashboard(AppWithPast):
             return never
         if action in ("act", "follow_advice") and self._latest.viewed is not None:
             return f"That is the past: {self.key_name('escape')} goes back to now."
-        if action in ("act", "follow_advice") and (refusal := self._refusal(parameters)):
+        if action in ("act", "follow_advice") and (refusal := self.refusal(parameters)):
             return f"{refusal} {self.key_name('refresh')} looks again."
         slower = parameters == (1,)
         if action == "change_interval" and next_interval_s(self._refresh_s, slower=slower) is None:
             return f"The server is polled every {self._refresh_s:g} s, which is as far as it goes."
         return super().why_not(action, parameters)
-
-    def _refusal(self, parameters: tuple[object, ...]) -> str:
-        """Why the server will refuse to act on the selected session; empty if it won't, or with marks."""
-        tab, graph = self._tab, self._latest.graph
-        if self._actions is None or graph is None or not tab.is_mounted or tab.selected is None or tab.marked:
-            return ""
-        how: How | None = None if not parameters else "cancel" if parameters == ("cancel",) else "terminate"
-        return self._actions.why_not(graph, tab.selected, how)
-
-    def action_act(self, how: How) -> None:
-        """Asks whether to cancel the selected session's statement, or to end the session."""
-        tab, graph = self._tab, self._latest.graph
-        parties = tab.marked or [one for one in (tab.selected,) if one is not None]
-        if self._actions is not None and parties and graph is not None:
-            tab.table.choose()
-            self._actions.ask(graph, parties, how, tab.let_go)
-
-    def action_follow_advice(self) -> None:
-        """Asks whether to do what the advice about the selected session says."""
-        party, graph = self._tab.selected, self._latest.graph
-        if self._actions is not None and party is not None and graph is not None:
-            self._tab.table.choose()
-            self._actions.follow_advice(graph, party, self._tab.table.let_go)
-
-    def action_show_done(self) -> None:
-        """Opens the list of what was done here."""
-        if self._actions is not None:
-            self._actions.show_done()

@@ -137,10 +137,15 @@ class SessionActions:
 
     # What the server will refuse.
 
-    async def look_at_rights(self) -> None:
-        """Reads now whose sessions may be signalled; what was known stays if that can't be read in time."""
+    async def look_at_rights(self) -> bool:
+        """Reads now whose sessions may be signalled; returns whether that has changed.
+
+        What was known stays if it can't be read in time.
+        """
+        before = self._rights
         if self._read_rights is not None:
-            self._rights = await self._read_rights() or self._rights
+            self._rights = await self._read_rights() or before
+        return self._rights != before
 
     def refusal(self, graph: LockGraph, action: Action) -> str:
         """Why the server will refuse an action, and which GRANT helps; empty if it won't, as far as known."""

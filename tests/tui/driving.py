@@ -21,6 +21,7 @@ from pgwatch_tests.locks.actions.action import Action, Outcome
 from pgwatch_tests.locks.graph.settled_waits import settle
 from pgwatch_tests.locks.model import LockSnapshot
 from pgwatch_tests.tui.app import Dashboard
+from pgwatch_tests.tui.screens.detail import ReadHeld
 from pgwatch_tests.tui.screens.leak import ReadRows
 from pgwatch_tests.tui.screens.question import QuestionScreen
 from pgwatch_tests.tui.session_actions import ReadRights
@@ -66,6 +67,7 @@ class Feed:
         sweeps: SweepDesk | None = None,
         read_leaked: ReadRows | None = None,
         read_rights: ReadRights | None = None,
+        read_held: ReadHeld | None = None,
     ) -> Dashboard:
         """The dashboard that reads from here."""
         return Dashboard(
@@ -75,6 +77,7 @@ class Feed:
             sweeps=sweeps,
             read_leaked=read_leaked,
             read_rights=read_rights,
+            read_held=read_held,
             refresh_s=refresh_s,
             clock=self.clock,
             export_to=export_to,

@@ -42,7 +42,10 @@ async def test_a_key_that_the_server_would_refuse_says_which_grant_helps() -> No
     app = source.dashboard(act=Doing(), read_rights=server)
     async with app.run_test(notifications=True, size=(120, 24)) as pilot:
         await until(pilot, lambda: server.reads > 0 and "K End" not in screen_text(app).splitlines()[-1])
-        assert "A Do it" not in screen_text(app).splitlines()[-1]
+        drawn = screen_text(app)
+        assert "A Do it" not in drawn.splitlines()[-1]
+        assert "A ends it" not in drawn
+        assert f"needs pg_signal_backend ({GRANT})" in " ".join(drawn.split())
         for key in "CKA":
             await pilot.press(key)
             await until_drawn(pilot, "The server would refuse this for test_root")

@@ -27,16 +27,20 @@ def lock_detail(
     keys: KeyName,
     *,
     acts: bool = False,
+    refusal: str = "",
+    holds: Labelled | None = None,
     whole_statement: bool = True,
 ) -> Detail:
     """The detail of a party in the tree of `root`, which `diagnosis` is about.
 
-    `acts`: keys cancel and end sessions. Without `whole_statement`, the statement is on one line.
+    `acts`: keys cancel and end sessions, unless `refusal` says why the server would refuse that. `holds` are
+    the party's locks. Without `whole_statement`, the statement is on one line.
     """
     texts = [labelled("Why", plain(diagnosis.explanation))]
     if party != root:
         texts += [labelled("Wait", f"It {fact}") for fact in lock_facts(graph, party)[:1]]
-    texts += advice_texts(graph, party, root, diagnosis, keys, acts=acts)
+    texts += advice_texts(graph, party, root, diagnosis, keys, acts=acts, refusal=refusal)
+    texts += [] if holds is None else [holds]
     session = graph.sessions.get(party)
     if session is not None and label_of(session).is_cut:
         texts.append(labelled("Name", CUT, "quiet"))
@@ -93,8 +97,12 @@ def advice_texts(
     keys: KeyName,
     *,
     acts: bool = False,
+    refusal: str = "",
 ) -> list[Labelled]:
-    """What to change in the tests, and what frees those that wait now; keys if they act on `party`."""
+    """What to change in the tests, and what frees those that wait now; keys if they act on `party`.
+
+    With `refusal`, why the server would refuse that, instead of keys.
+    """
     free = unblocking(graph, root, diagnosis)
     texts = []
     if better := advice_afterwards(diagnosis.advice):
@@ -106,9 +114,11 @@ def advice_texts(
     if words := advice_now(diagnosis.advice):
         now.append(Toned(plain(words)))
     if free is not None:
-        now += _keys(graph, party, free, keys, acts=acts, said=bool(now))
+        now += _keys(graph, party, free, keys, acts=acts and not refusal, said=bool(now))
     if now:
         texts.append(Labelled("Now", (tuple(now),), vital=True))
+    if refusal and free is not None:
+        texts.append(labelled("But", refusal, "warning", vital=True))
     return texts
 
 

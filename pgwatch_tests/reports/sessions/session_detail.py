@@ -16,11 +16,18 @@ _LEFT_OPEN = "It blocks nobody yet. Commit, roll back or close it where the test
 
 
 def session_detail(
-    graph: LockGraph, party: Party, keys: KeyName, *, acts: bool = False, whole_statement: bool = True
+    graph: LockGraph,
+    party: Party,
+    keys: KeyName,
+    *,
+    acts: bool = False,
+    refusal: str = "",
+    holds: Labelled | None = None,
+    whole_statement: bool = True,
 ) -> Detail | None:
     """The detail of a session of the graph's snapshot; None if it isn't there.
 
-    `acts`: keys cancel and end sessions. Without `whole_statement`, the statement is on one line.
+    The rest is what `lock_detail` takes.
     """
     session = graph.sessions.get(party)
     if session is None:
@@ -28,8 +35,19 @@ def session_detail(
     if party in graph.nodes:
         root = graph.root_of(party) or party
         diagnosis = diagnose(graph, root)
-        return lock_detail(graph, party, root, diagnosis, keys, acts=acts, whole_statement=whole_statement)
+        return lock_detail(
+            graph,
+            party,
+            root,
+            diagnosis,
+            keys,
+            acts=acts,
+            refusal=refusal,
+            holds=holds,
+            whole_statement=whole_statement,
+        )
     texts = list(_doing(session))
+    texts += [] if holds is None else [holds]
     texts += statement_text(session, whole_statement)
     return Detail(party_title(graph, party, "lit"), tuple(texts))
 

@@ -166,7 +166,7 @@ class LocksTab(DashboardTab):
             rows = live_rows(graph, self._rows, selected=self.table.current_key, marks=self.app.no_color)
             self.show_rows(rows, self.no_match("blocked session"), self._heir)
             self._drawn = graph, self._rows
-        self._show_selected()
+        self.show_selected()
 
     def _build(self, graph: LockGraph) -> None:
         self._rows = folded_rows(
@@ -217,9 +217,9 @@ class LocksTab(DashboardTab):
             self.table.show(
                 live_rows(graph, self._rows, selected=self.table.current_key, marks=self.app.no_color)
             )
-        self._show_selected()
+        self.show_selected()
 
-    def _show_selected(self) -> None:
+    def show_selected(self) -> None:
         self.show_detail(self._detail(), len(self._rows))
         # Once both have their places: the pane's height changes the table's.
         self.call_after_refresh(self._tell_what_is_beyond)
@@ -232,9 +232,17 @@ class LocksTab(DashboardTab):
         diagnosis = self._diagnosis(row.root)
         if isinstance(row.shown, Queue):
             return queue_detail(graph, row.shown, row.root, diagnosis, self.key, acts=acts)
-        tall = self.app.size.height > TALL
+        party = row.shown.party
         return lock_detail(
-            graph, row.shown.party, row.root, diagnosis, self.key, acts=acts, whole_statement=tall
+            graph,
+            party,
+            row.root,
+            diagnosis,
+            self.key,
+            acts=acts,
+            refusal=self.refusal(party) if acts else "",
+            holds=self.holds(graph.snapshot, party),
+            whole_statement=self.app.size.height > TALL,
         )
 
     def _tell_what_is_beyond(self) -> None:

@@ -151,16 +151,22 @@ class SessionsTab(DashboardTab):
         line = self.query_one("#connections", StillText)
         line.display = snapshot is not None
         line.say(() if snapshot is None else self._connections(snapshot, len(shown), len(rows)))
-        self._show_selected()
+        self.show_selected()
 
     @on(LiveTable.RowHighlighted)
-    def _show_selected(self) -> None:
+    def show_selected(self) -> None:
         party, snapshot = self.selected, self._snapshot
-        tall = self.app.size.height > TALL
         detail = None
         if party is not None and snapshot is not None:
-            graph = graph_of(snapshot)
-            detail = session_detail(graph, party, self.key, acts=self._acts, whole_statement=tall)
+            detail = session_detail(
+                graph_of(snapshot),
+                party,
+                self.key,
+                acts=self._acts,
+                refusal=self.refusal(party) if self._acts else "",
+                holds=self.holds(snapshot, party),
+                whole_statement=self.app.size.height > TALL,
+            )
         self.show_detail(detail, self.table.row_count)
 
     def _connections(self, snapshot: LockSnapshot, shown: int, sessions: int) -> tuple[Toned, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, ClassVar, Protocol, cast
 
 from textual.containers import Vertical
@@ -12,7 +12,7 @@ from pgwatch_tests.locks.contention.contention import Contention
 from pgwatch_tests.locks.contention.last_troubles import Trouble
 from pgwatch_tests.locks.graph.lock_graph import LockGraph
 from pgwatch_tests.locks.model import LockSnapshot, Party
-from pgwatch_tests.reports.render.detail_text import Detail
+from pgwatch_tests.reports.render.detail_text import Detail, Labelled
 from pgwatch_tests.text.toned_text import Cell
 from pgwatch_tests.tui.answers.leak_trend import LeakTrend
 from pgwatch_tests.tui.widgets.detail_pane import DetailPane
@@ -23,6 +23,7 @@ from pgwatch_tests.tui.widgets.table_rows import LiveRow
 
 if TYPE_CHECKING:
     from pgwatch_tests.leaks.model import LeakReport
+    from pgwatch_tests.tui.answers.selected_locks import SelectedLocks
 
 TAB_ACTIONS = ("act", "copy", "detail", "follow_advice", "mark", "reset", "sort")
 """Actions bound by the dashboard that a tab offers for some rows only."""
@@ -89,6 +90,10 @@ class DashboardTab(Vertical):
     def __init__(self) -> None:
         super().__init__()
         self.row_filter = RowFilter()
+        self.locks: SelectedLocks | None = None
+        """Reads the locks of the selected session; None where nothing more can be read."""
+        self.refusal: Callable[[Party], str] = lambda _: ""
+        """Why the server would refuse what the advice about a session says; empty if it wouldn't."""
 
     def on_mount(self) -> None:
         # A dashboard that is left while its tabs are mounted takes what is in them away first.
@@ -148,6 +153,13 @@ class DashboardTab(Vertical):
         line = self.query_one(".empty", StillText)
         line.display = not rows
         line.say(empty)
+
+    def show_selected(self) -> None:
+        """Draws anew what is known of the selected row, in tabs that show sessions."""
+
+    def holds(self, snapshot: LockSnapshot, party: Party) -> Labelled | None:
+        """The locks of the selected session, for its detail; None where they can't be read."""
+        return None if self.locks is None else self.locks.text(snapshot, party, self.key)
 
     def show_detail(self, detail: Detail | None, rows: int) -> None:
         """Shows a detail below a table of so many rows."""

@@ -1,0 +1,94 @@
+"""Acting on the selected session: what is known of it beside the polls, and the keys that cancel and end."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+from pgwatch_tests.locks.actions.action import How
+from pgwatch_tests.locks.model import Party
+from pgwatch_tests.tui.app_with_past import AppWithPast
+from pgwatch_tests.tui.session_actions import SessionActions
+from pgwatch_tests.tui.workers import start_worker
+
+if TYPE_CHECKING:
+    from pgwatch_tests.tui.tabs.tab import DashboardTab
+
+_RIGHTS_EVERY_S = 60.0
+
+
+class ActingApp(AppWithPast):
+    """Its keys act on the selected session, unless `_actions` is None: then the dashboard is read-only."""
+
+    _actions: SessionActions | None = None
+    _reads_more = False
+
+    def begin_reading_more(self) -> None:
+        """Begins to read what polls don't tell: the selected session's locks, and whom we may signal."""
+        self._reads_more = True
+        for tab in self._tabs.values():
+            self._equip(tab)
+        self._tab.show_selected()
+        self.look_at_rights()
+        self.set_interval(_RIGHTS_EVERY_S, self.look_at_rights)
+
+    def tab_mounted(self, tab: DashboardTab) -> None:
+        """Gives it what tells more of the selected session."""
+        super().tab_mounted(tab)
+        if self._reads_more:
+            self._equip(tab)
+
+    def _equip(self, tab: DashboardTab) -> None:
+        if self._read_held is not None:
+            from pgwatch_tests.tui.answers.selected_locks import SelectedLocks
+
+            tab.locks = SelectedLocks(self, self._read_held, tab.show_selected)
+        tab.refusal = self._refusal_of_advice
+
+    # What the server would refuse.
+
+    def look_at_rights(self) -> None:
+        """Reads anew, beside the polls, what the server will refuse: a GRANT may have come."""
+        if self._actions is not None:
+            start_worker(self, partial(self._look_at_rights, self._actions), "rights")
+
+    async def _look_at_rights(self, actions: SessionActions) -> None:
+        if await actions.look_at_rights() and not self._is_closing:
+            self._show_tab()
+
+    def refusal(self, parameters: tuple[object, ...]) -> str:
+        """Why the server will refuse to act on the selected session; empty if it won't, or with marks.
+
+        `parameters` are those of `act`; none: what the advice says.
+        """
+        tab, graph = self._tab, self.data.graph
+        if self._actions is None or graph is None or not tab.is_mounted or tab.selected is None or tab.marked:
+            return ""
+        how: How | None = None if not parameters else "cancel" if parameters == ("cancel",) else "terminate"
+        return self._actions.why_not(graph, tab.selected, how)
+
+    def _refusal_of_advice(self, party: Party) -> str:
+        graph = self.data.graph
+        return "" if self._actions is None or graph is None else self._actions.why_not(graph, party, None)
+
+    # Keys.
+
+    def action_act(self, how: How) -> None:
+        """Asks whether to cancel the selected session's statement, or to end the session."""
+        tab, graph = self._tab, self.data.graph
+        parties = tab.marked or [one for one in (tab.selected,) if one is not None]
+        if self._actions is not None and parties and graph is not None:
+            tab.table.choose()
+            self._actions.ask(graph, parties, how, tab.let_go)
+
+    def action_follow_advice(self) -> None:
+        """Asks whether to do what the advice about the selected session says."""
+        party, graph = self._tab.selected, self.data.graph
+        if self._actions is not None and party is not None and graph is not None:
+            self._tab.table.choose()
+            self._actions.follow_advice(graph, party, self._tab.table.let_go)
+
+    def action_show_done(self) -> None:
+        """Opens the list of what was done here."""
+        if self._actions is not None:
+            self._actions.show_done()
