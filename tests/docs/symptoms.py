@@ -280,6 +280,21 @@ def cannot_serialize(stage: Stage) -> psycopg.Error:
     return error_of(lambda: one.execute("DELETE FROM users WHERE id = 2"))
 
 
+@symptom('database "…" already exists')
+def already_exists(stage: Stage) -> psycopg.Error:
+    create = f"CREATE DATABASE {stage.cast.another_database(name=f'{stage.cast.database}_gw1')}"
+    return error_of(lambda: stage.session("makes_it_again", autocommit=True).execute(create.encode()))
+
+
+@symptom("tuple concurrently updated")
+def tuple_concurrently_updated(stage: Stage) -> psycopg.Error:
+    grant = "GRANT SELECT ON users TO public"
+    holder, waiting = stage.holds_up(grant, grant, holder="sets_up", waiter="sets_up_too")
+    stage.show("locks")
+    holder.commit()
+    return error_of(waiting.result)
+
+
 @symptom("sorry, too many clients already", FEW_CONNECTIONS)
 def too_many_clients(stage: Stage) -> psycopg.Error:
     for _ in range(8):
