@@ -181,7 +181,7 @@ def freed_nobody(action: Action, after: LockGraph) -> bool:
 def _blockers(action: Action, after: LockGraph, still: list[Party]) -> str:
     roots = [root for root in after.root_blockers if after.blocked_by(root).intersection(still)]
     # Deadlocked ones have no root: those in front of them stand for it.
-    blockers = roots or sorted({edge.blocker for waiter in still for edge in after.waits(waiter)})
+    blockers = roots or sorted(set[Party]().union(*map(after.blockers, still)))
     names = ["it" if one == action.party else after.who(one) for one in blockers[:_BLOCKERS_NAMED]]
     more = len(blockers) - len(names)
     return " and ".join(names) + (f" and {more:,} more" if more > 0 else "")

@@ -38,10 +38,6 @@ class LockGraph(WaitForGraph[Party]):
             for waiter, groups in by_waiter.items()
         }
 
-    def waits(self, party: Party) -> list[Edge]:
-        """The edges of one waiter, one by one, in the same order; empty if it doesn't wait."""
-        return [edge for group in self.groups.get(party, ()) for edge in group.edges]
-
     def edge(self, waiter: Party, blocker: Party | None = None) -> Edge | None:
         """The edge from a waiter to a blocker, or else its first one; None if it doesn't wait."""
         groups = self.groups.get(waiter, ())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import groupby, islice
 
 from pgwatch_tests.locks.diagnosis.evidence import Diagnosis
 from pgwatch_tests.locks.diagnosis.rules import diagnose
@@ -247,14 +247,21 @@ def advice(diagnosis: Diagnosis) -> str:
 
 
 def lock_facts(graph: LockGraph, party: Party) -> list[str]:
-    """What a detail pane says of one party's waits, a line each."""
+    """What a detail pane says of one party's waits, a line each; of a long queue the first."""
     lines = []
-    for edge in graph.waits(party):
-        held = f", held as {lock_modes.in_words(edge.lock.held_mode)}" if edge.lock.held_mode else ""
-        mode = f" as {lock_modes.in_words(edge.lock.mode)}" if edge.lock.mode else ""
-        beside = _beside(graph, edge)
-        lines.append(
-            f"{_verb(edge)} {durations.in_words(edge.wait_s)} for {_waits_for(edge)}{mode}, "
-            f"behind {plain(graph.who(edge.blocker))}{held}{f'; {beside}' if beside else ''}"
-        )
+    for group in graph.groups.get(party, ()):
+        lines += [_lock_fact(graph, edge) for edge in islice(group.edges, _QUEUE_SHOWN)]
+        more = len(group.blockers) - _QUEUE_SHOWN
+        if more > 0:
+            lines.append(f"… and behind {more:,} more")
     return lines
+
+
+def _lock_fact(graph: LockGraph, edge: Edge) -> str:
+    held = f", held as {lock_modes.in_words(edge.lock.held_mode)}" if edge.lock.held_mode else ""
+    mode = f" as {lock_modes.in_words(edge.lock.mode)}" if edge.lock.mode else ""
+    beside = _beside(graph, edge)
+    return (
+        f"{_verb(edge)} {durations.in_words(edge.wait_s)} for {_waits_for(edge)}{mode}, "
+        f"behind {plain(graph.who(edge.blocker))}{held}{f'; {beside}' if beside else ''}"
+    )

@@ -34,7 +34,7 @@ def document(snapshot: LockSnapshot, rows: Sequence[SessionRow]) -> str:
 
 
 def _session(row: SessionRow, graph: LockGraph) -> dict[str, object]:
-    blockers = sorted({edge.blocker for edge in graph.waits(Party(row.session.pid))})
+    blockers = sorted(graph.blockers(Party(row.session.pid)))
     return session_fields(row.session, graph) | {
         "waits_for": row.waits or None,
         "blocked_by": [party.pid for party in blockers],

@@ -84,7 +84,7 @@ def session_rows(
 
 def _row(session: Session, graph: LockGraph) -> SessionRow:
     label, party = label_of(session), Party(session.pid)
-    edge = next(iter(graph.waits(party)), None)
+    edge = graph.edge(party)
     wait_s = graph.wait_s(party)
     return SessionRow(
         session,

@@ -287,7 +287,7 @@ def _left_open(graph: LockGraph) -> list[Clause]:
         if (one.state or "").startswith("idle in transaction")
         and one.state_age_s is not None
         and one.state_age_s >= LONG_IDLE_S
-        and not graph.waiters(Party(one.pid))
+        and not graph.blocks_directly(Party(one.pid))
     ]
     if not ages_s:
         return []

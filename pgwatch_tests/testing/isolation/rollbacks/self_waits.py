@@ -302,6 +302,9 @@ def _in_words(
 
 
 def _edge(snapshot: LockSnapshot | None, waiter: int, blocker: int) -> Edge | None:
-    edges = snapshot.edges if snapshot else ()
-    found = [one for one in edges if one.waiter == Party(waiter)]
-    return next((one for one in found if one.blocker == Party(blocker)), found[0] if found else None)
+    groups = snapshot.groups if snapshot else ()
+    found = [one for one in groups if one.waiter == Party(waiter)]
+    behind = next((one for one in found if Party(blocker) in one.blockers), None)
+    if behind is not None:
+        return behind.edge(Party(blocker))
+    return found[0].edge(found[0].blockers[0]) if found else None
