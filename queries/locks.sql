@@ -44,7 +44,10 @@ WITH before_14 AS (
             SELECT leader_pid FROM activity WHERE leader_pid IS NOT NULL
         ))
         AND NOT (waiting.tag OPERATOR(pg_catalog.=) ANY (
-            SELECT tag FROM waited_for GROUP BY tag, pid HAVING bool_or(granted) AND NOT bool_and(granted)
+            SELECT tag
+            FROM waited_for
+            GROUP BY tag, pid
+            HAVING pg_catalog.bool_or(granted) AND NOT pg_catalog.bool_and(granted)
         ))
 ), queue AS MATERIALIZED (
     -- Who came last names all others. If that wasn't the last, those that it doesn't name are asked below.

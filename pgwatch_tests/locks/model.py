@@ -30,8 +30,6 @@ SubjectKind = Literal[
 EdgeKind = Literal["hard", "soft", "safe_snapshot", "connected"]
 """`hard`: the blocker holds the lock; `soft`: it is queued ahead; `connected`: it is in the database that the
 waiter needs for itself."""
-
-
 _NEARLY = 0.8
 SAME_MOMENT_S = 0.005
 """Two polls that tell when a transaction or a statement began differ by less than this."""
@@ -137,6 +135,10 @@ class Wait:
     mode: str
     started: datetime | None
     """None before PostgreSQL 14, which doesn't tell."""
+
+    def __hash__(self) -> int:
+        # Waits are keys of what a watch remembers: of thousands, with every poll.
+        return hash((self.pid, self.virtualtransaction))
 
 
 @dataclass(frozen=True, slots=True)
@@ -343,12 +345,10 @@ class LockSnapshot:
     """Cycles seen once: under churn one poll can show a cycle that never was."""
     spent_s: float = 0.0
     """Seconds that the poll took on the server, without the way there and back."""
-
     deadlock_counts: DeadlockCounts | None = None
     """The last reading, somewhat older than the poll; None if the counters couldn't be read."""
     pooled: bool = False
     """Whether a connection pooler is between us and the server."""
-
     capacity: Capacity | None = None
     """None in recordings that don't tell."""
     server_started: datetime | None = None

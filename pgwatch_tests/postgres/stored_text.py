@@ -10,6 +10,7 @@ from __future__ import annotations
 from psycopg import adapt
 from psycopg.abc import AdaptContext
 from psycopg.pq.abc import Escaping
+from psycopg.types.string import ByteaBinaryLoader
 
 # text, varchar, bpchar, name, unknown, "char" (src/include/catalog/pg_type.dat)
 _TEXT_OIDS = (25, 1043, 1042, 19, 705, 18)
@@ -39,6 +40,12 @@ def lenient_text(context: AdaptContext) -> None:
     """Makes connections that use `context` read text as `decode` does."""
     for oid in _TEXT_OIDS:
         context.adapters.register_loader(oid, _LenientTextLoader)
+
+
+def bytes_of_text(context: AdaptContext) -> None:
+    """Makes a cursor with binary results read text as its bytes: for hundreds that are mostly known."""
+    for oid in _TEXT_OIDS:
+        context.adapters.register_loader(oid, ByteaBinaryLoader)
 
 
 def exact_names(context: AdaptContext) -> None:

@@ -24,6 +24,7 @@ from pgwatch_tests.locks.snapshot.process_row import ProcessRow
 from pgwatch_tests.postgres import queries
 from pgwatch_tests.postgres.connections.connect import connect_async
 from pgwatch_tests.postgres.connections.session_settings import Row, SessionLimits
+from pgwatch_tests.postgres.stored_text import bytes_of_text
 from pgwatch_tests.reports.locks.folded_tree import folded_rows
 from pgwatch_tests.settings.load import Dsn
 from tests.benchmarks.crowd import crowd, server
@@ -137,7 +138,9 @@ def _time_client(runner: asyncio.Runner, connection: AsyncConnection[Row], round
 
 
 async def _rows(connection: AsyncConnection[Row]) -> Sequence[ProcessRow]:
-    cursor = await connection.execute(queries.load("locks"), prepare=True)
+    cursor = connection.cursor(binary=True)
+    bytes_of_text(cursor)
+    await cursor.execute(queries.load("locks"), prepare=True)
     return [ProcessRow._make(row) for row in await cursor.fetchall()]
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from pgwatch_tests.accepted_findings import Finding
 from pgwatch_tests.locks.contention.deadlocks import (
@@ -19,7 +19,7 @@ from pgwatch_tests.locks.contention.deadlocks import (
     DeadlockCatcher,
     DeadlockDeltas,
 )
-from pgwatch_tests.locks.contention.ranking import MOST_ROWS, BlockedTime, BlockedTimes, Ranking
+from pgwatch_tests.locks.contention.ranking import MOST_ROWS, BlockedTimes, Ranking
 from pgwatch_tests.locks.contention.timeline import Moment, Timeline
 from pgwatch_tests.locks.contention.wait_record import LockedObject, RecordedWait, locked, recorded, side
 from pgwatch_tests.locks.diagnosis.rules import diagnose
@@ -101,6 +101,8 @@ class _Waiting:
     longest: EdgeGroup
     wait_s: float = 0.0
     waits: dict[Wait | None, None] = field(default_factory=dict)
+    counted: list[set[Hashable]] = field(default_factory=list)
+    """The sums that each of its waits has been counted in."""
     objects: dict[Hashable, LockedObject] = field(default_factory=dict)
 
 
@@ -197,15 +199,17 @@ class ContentionMeter:
         accused = {blocker for blockers in accountable.values() for blocker in blockers}
         diagnoses = {blocker: diagnose(graph, blocker) for blocker in accused}
         sides = {party: side(graph, party) for party in {*accused, *accountable}}
+        ends = {party: _End.of(graph, party) for party in sides}
         for blocker, diagnosis in diagnoses.items():
             self._find(findings(graph, blocker, diagnosis.cause))
         for one, credit_s in zip(waiting, credits_s, strict=True):
+            one.counted = [self._counted.setdefault((one.party, wait), set()) for wait in one.waits]
             blockers = accountable[one.party]
             self._blocked_s += credit_s
             self._waits += self._is_new(one, _IN_TOTAL)
             for blocker in blockers:
                 share_s = credit_s / len(blockers)
-                key, pair = _pair(graph, blocker, one.party)
+                key, pair = _pair(ends[blocker], ends[one.party])
                 self._add(self._pairs, one, key, pair, share_s)
                 known = self._pair_waits.get(key)
                 if known is None or one.wait_s >= known[1].wait_s:
@@ -248,26 +252,34 @@ class ContentionMeter:
         return dict(by_wait)
 
     def _add(self, sums: BlockedTimes[K], one: _Waiting, key: Hashable, label: K, share_s: float) -> None:
-        sums.add(key, label, BlockedTime(share_s, self._is_new(one, key), one.wait_s))
+        sums.add(key, label, share_s, self._is_new(one, key), one.wait_s)
 
     def _is_new(self, one: _Waiting, what: Hashable) -> bool:
         """Whether this wait wasn't counted in that sum yet; from now on it is."""
-        counted = [self._counted.setdefault((one.party, wait), set()) for wait in one.waits]
-        new = not any(what in sums for sums in counted)
-        for sums in counted:
+        is_new = True
+        for sums in one.counted:
+            is_new = is_new and what not in sums
             sums.add(what)
-        return new
+        return is_new
 
 
 def _waiting(graph: LockGraph) -> list[_Waiting]:
     """The sessions that surely wait, sorted."""
     waiting: dict[Party, _Waiting] = {}
+    # By identity: thousands in a queue share what they wait for, and to compare it takes longer.
+    objects: dict[tuple[int, int, str], tuple[Hashable, LockedObject]] = {}
     for group in graph.snapshot.shown_groups:
-        one = waiting.setdefault(group.waiter, _Waiting(group.waiter, group))
+        one = waiting.get(group.waiter)
+        if one is None:
+            one = waiting[group.waiter] = _Waiting(group.waiter, group)
         if (group.wait_s or 0.0) > one.wait_s:
             one.wait_s, one.longest = group.wait_s or 0.0, group
         one.waits[group.wait] = None
-        one.objects[_object_key(group)] = locked(graph, group)
+        same = id(group.subject), id(group.lock), graph.other_database(group.waiter)
+        if same not in objects:
+            objects[same] = _object_key(group), locked(graph, group)
+        key, what = objects[same]
+        one.objects[key] = what
     return [waiting[party] for party in sorted(waiting)]
 
 
@@ -301,11 +313,22 @@ def _object_key(edge: EdgeGroup) -> Hashable:
     return subject.kind == "unique_key", subject.database, subject.relations, edge.lock.mode
 
 
-def _pair(graph: LockGraph, blocker: Party, waiter: Party) -> tuple[Hashable, Pair]:
+class _End(NamedTuple):
+    """One side of a pair."""
+
+    name: str
+    database_oid: int | None
+    database: str
+
+    @classmethod
+    def of(cls, graph: LockGraph, party: Party) -> _End:
+        return cls(_name(graph, party), _database(graph, party), graph.other_database(party))
+
+
+def _pair(blocker: _End, waiter: _End) -> tuple[Hashable, Pair]:
     """A key that stays the same when a database's name becomes known, and what it is shown as."""
-    names = _name(graph, blocker), _name(graph, waiter)
-    databases = graph.other_database(blocker), graph.other_database(waiter)
-    return (names, _database(graph, blocker), _database(graph, waiter)), Pair(*names, *databases)
+    key = blocker.name, waiter.name, blocker.database_oid, waiter.database_oid
+    return key, Pair(blocker.name, waiter.name, blocker.database, waiter.database)
 
 
 def _database(graph: LockGraph, party: Party) -> int | None:

@@ -45,7 +45,8 @@ class BlockedTimes(Generic[K]):
     """Adds up. What is among the smallest once there are too many goes to the others for good."""
 
     def __init__(self) -> None:
-        self._found: dict[Hashable, tuple[K, BlockedTime]] = {}
+        self._found: dict[Hashable, tuple[K, float, int, float]] = {}
+        """Labels, and the fields of their BlockedTime: thousands are added with a poll."""
         self._others: BlockedTime | None = None
 
     def __copy__(self) -> BlockedTimes[K]:
@@ -58,20 +59,22 @@ class BlockedTimes(Generic[K]):
         """Whether it is among the largest, not gone to the others."""
         return key in self._found
 
-    def add(self, key: Hashable, label: K, blocked: BlockedTime) -> None:
-        """Adds `blocked` to what `key` has; `label` is what it's shown as, the last one counts."""
-        _, before = self._found.get(key, (label, BlockedTime()))
-        self._found[key] = label, before.plus(blocked)
+    def add(self, key: Hashable, label: K, blocked_s: float, waits: int, longest_s: float) -> None:
+        """Adds to what `key` has; `label` is what it's shown as, the last one counts."""
+        _, before_s, before, longest_before_s = self._found.get(key, (label, 0.0, 0, 0.0))
+        self._found[key] = label, before_s + blocked_s, before + waits, max(longest_before_s, longest_s)
         if len(self._found) > 2 * MOST_ROWS:
-            kept = sorted(self._found.items(), key=lambda item: _size(item[1][1]))
+            kept = sorted(self._found.items(), key=lambda item: (-item[1][1], -item[1][2]))
             self._found = dict(kept[:MOST_ROWS])
-            for _, (_, small) in kept[MOST_ROWS:]:
+            for _, (_, small_s, small_waits, small_longest_s) in kept[MOST_ROWS:]:
+                small = BlockedTime(small_s, small_waits, small_longest_s)
                 self._others = small.plus(self._others or BlockedTime())
 
     def ranking(self) -> Ranking[K]:
         """The sums by label."""
         by_label: dict[K, BlockedTime] = {}
-        for label, blocked in self._found.values():
+        for label, blocked_s, waits, longest_s in self._found.values():
+            blocked = BlockedTime(blocked_s, waits, longest_s)
             by_label[label] = by_label.get(label, BlockedTime()).plus(blocked)
         rows = sorted(by_label.items(), key=lambda item: (*_size(item[1]), str(item[0])))
         others = self._others

@@ -56,15 +56,25 @@ class _Before:
     """The poll before: its waits, and how long each had lasted."""
 
     def __init__(self, previous: LockSnapshot | None, current: LockSnapshot) -> None:
-        self._groups: dict[WaitKey, list[EdgeGroup]] = {}
-        self._by_waiter: dict[Party, list[EdgeGroup]] = {}
+        self._before = () if previous is None else previous.groups
         self._elapsed_s = 0.0
         self._snapshots = previous, current
         if previous is not None:
             self._elapsed_s = max(0.0, (current.sampled_at - previous.sampled_at).total_seconds())
-            for group in previous.groups:
-                self._groups.setdefault(group.wait_key, []).append(group)
-                self._by_waiter.setdefault(group.waiter, []).append(group)
+
+    @cached_property
+    def _groups(self) -> Mapping[WaitKey, Sequence[EdgeGroup]]:
+        found: dict[WaitKey, list[EdgeGroup]] = {}
+        for group in self._before:
+            found.setdefault(group.wait_key, []).append(group)
+        return found
+
+    @cached_property
+    def _by_waiter(self) -> Mapping[Party, Sequence[EdgeGroup]]:
+        found: dict[Party, list[EdgeGroup]] = {}
+        for group in self._before:
+            found.setdefault(group.waiter, []).append(group)
+        return found
 
     def recalled(self, group: EdgeGroup) -> EdgeGroup:
         """The group with the row that its waiter was queued for: it waits for a later version of that now.
@@ -94,12 +104,12 @@ class _Before:
 
     def settled(self, group: EdgeGroup) -> Iterable[EdgeGroup]:
         """The group with its wait's age, in two if only some of its edges are surely real."""
-        before = self._groups.get(group.wait_key, ())
         wait_s = group.wait_s
+        if wait_s is not None and wait_s >= SURELY_REAL_S:
+            return (group if group.confirmed else _with(group, group.blockers, wait_s, confirmed=True),)
+        before = self._groups.get(group.wait_key, ())
         if wait_s is None:
             wait_s = (before[0].wait_s or 0.0) + self._elapsed_s if before else 0.0
-        elif wait_s >= SURELY_REAL_S:
-            return (group if group.confirmed else _with(group, group.blockers, wait_s, confirmed=True),)
         if not before:
             return (_with(group, group.blockers, wait_s, confirmed=False),)
         if any(is_within(group.blockers, one.blockers) for one in before):

@@ -16,8 +16,9 @@ from psycopg import AsyncConnection
 
 from pgwatch_tests.identity.application_name import parse
 from pgwatch_tests.identity.known_tests import KnownTests
-from pgwatch_tests.locks.model import EdgeGroup, LockSnapshot, PreparedTransaction, Session, Subject
+from pgwatch_tests.locks.model import LockSnapshot, PreparedTransaction, Session, Subject
 from pgwatch_tests.locks.naming.catalog_lookups import Lookups
+from pgwatch_tests.locks.naming.named_groups import named_groups
 from pgwatch_tests.locks.naming.relation_facts import RelationFacts, RelationRow
 from pgwatch_tests.locks.naming.row_lookups import (
     Address,
@@ -26,7 +27,7 @@ from pgwatch_tests.locks.naming.row_lookups import (
     TransactionRows,
     row_address,
 )
-from pgwatch_tests.locks.waits import transaction_wait, wait_target
+from pgwatch_tests.locks.waits import transaction_wait
 from pgwatch_tests.locks.waits.transaction_wait import ChangedRow, LockedTable
 from pgwatch_tests.postgres import queries
 from pgwatch_tests.postgres.connections.attempts import ConnectionAttempts
@@ -118,25 +119,8 @@ class NameCache:
                 replace(one, database=self.database(one.database_oid), user=self.role(one.user_oid))
                 for one in snapshot.prepared
             ),
-            groups=tuple(self._named_group(group, snapshot) for group in snapshot.groups),
+            groups=tuple(named_groups(snapshot, self, self.refined, self._rows)),
             system_identifier=self.system_identifier,
-        )
-
-    def _named_group(self, group: EdgeGroup, snapshot: LockSnapshot) -> EdgeGroup:
-        if group.subject is None:
-            return group
-        subject = self.refined(group.subject)
-        group = replace(group, subject=subject)
-        return replace(
-            group,
-            lock=replace(
-                group.lock,
-                target=wait_target.in_words(subject, self),
-                object=wait_target.object_in_words(subject, self),
-                ancestors=wait_target.ancestors(subject, self),
-                foreign_key_of=wait_target.foreign_key_of(subject, self),
-                also_held_by=self._rows.also_held_by(group, snapshot),
-            ),
         )
 
     def _named_session(self, session: Session) -> Session:

@@ -17,7 +17,7 @@ from pgwatch_tests.locks.model import (
     WaitedLock,
 )
 from pgwatch_tests.locks.snapshot.lock_table import Contest, LockRow, LockTable
-from pgwatch_tests.locks.snapshot.process_row import ProcessRow
+from pgwatch_tests.locks.snapshot.process_row import ProcessRow, short_text
 from pgwatch_tests.locks.snapshot.queue_order import QueueOrder, Told
 from pgwatch_tests.locks.waits import wait_target
 from pgwatch_tests.locks.waits.transaction_wait import FIRST_USER_OID
@@ -27,10 +27,12 @@ _LOCKS_ROWS = "RowShareLock"
 # A tuple lock in this mode is SELECT FOR KEY SHARE's, which is how foreign keys are checked
 # (tupleLockExtraInfo, src/backend/access/heap/heapam.c).
 _KEY_SHARE = "AccessShareLock"
-_GRANTS = {"GRANT ", "REVOKE"}
+_GRANTS = {b"GRANT ", b"REVOKE"}
 _SAFE_SNAPSHOT = "safe snapshot (DEFERRABLE transaction)"
 _NAMES_BLOCKER = ("transactionid", "virtualxid")
 """The types of locks whose subject depends on who has them."""
+
+_OWN_NAME = OWN_NAME.encode()
 
 _waited_lock = lru_cache(maxsize=1_000)(WaitedLock)
 
@@ -50,7 +52,7 @@ def edge_groups(rows: Iterable[ProcessRow], table: LockTable, sampled_at: float)
 
     Our own look-ups are left out, which give up in a moment.
     """
-    others = [row for row in rows if row.application_name != OWN_NAME]
+    others = [row for row in rows if row.application_name != _OWN_NAME]
     waiters = [_waiter(row, table) for row in others if row.locks or row.blockers]
     orders, facts = _orders(waiters), _Facts(table, sampled_at)
     for one in waiters:
@@ -67,7 +69,7 @@ def edge_groups(rows: Iterable[ProcessRow], table: LockTable, sampled_at: float)
 
 
 def _waiter(row: ProcessRow, table: LockTable) -> _Waiter:
-    party = table.parties[row.pid] if row.pid else Party(0, row.gid)
+    party = table.parties[row.pid] if row.pid else Party(0, short_text(row.gid) or "")
     requests = [(request, table.contest(request)) for request in table.requests(party)]
     if row.blockers is None:
         return _Waiter(row, party, requests, None)

@@ -8,9 +8,10 @@ from datetime import UTC, datetime
 from functools import lru_cache
 
 from pgwatch_tests.locks.model import LockTag, Party, Wait
-from pgwatch_tests.locks.snapshot.process_row import HIDDEN, LockColumns, ProcessRow
+from pgwatch_tests.locks.snapshot.process_row import HIDDEN, LockColumns, ProcessRow, short_text
 from pgwatch_tests.locks.waits import database_wait, lock_modes
 from pgwatch_tests.locks.waits.statement_text import Effects, effects
+from pgwatch_tests.postgres.stored_text import decode
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +73,7 @@ class LockTable:
         self.statements: dict[Party, tuple[Effects | None, bool]] = {}
         """The effects of the statement of each session that waits for a transaction, and whether it is its
         first."""
-        self.kinds: dict[Party, str] = {}
+        self.kinds: dict[Party, bytes] = {}
         """The first letters of what each runs, or ran last, in capitals."""
         self._on: dict[LockTag, list[tuple[Party, LockRow]]] = {}
         self._contests: dict[tuple[LockTag, str], Contest] = {}
@@ -82,11 +83,11 @@ class LockTable:
 
     def _add(self, row: ProcessRow, locks: Sequence[LockColumns]) -> None:
         pid = row.leader_pid or row.pid
-        party = self.parties[pid] if pid else Party(0, row.gid)
+        party = self.parties[pid] if pid else Party(0, short_text(row.gid) or "")
         if row.pid == pid:
-            self.kinds[party] = (row.query or "").lstrip()[:6].upper()
+            self.kinds[party] = (row.query or b"").lstrip()[:6].upper()
             if any(lock[0] == "transactionid" and not lock[12] for lock in locks):
-                query = "" if row.query == HIDDEN else row.query or ""
+                query = "" if row.query is None or row.query == HIDDEN else decode(row.query)
                 is_first = row.xact_age_s is not None and row.xact_age_s == row.query_age_s
                 self.statements[party] = effects(query), is_first
         own = self.of.setdefault(party, [])

@@ -13,12 +13,15 @@ from psycopg import AsyncConnection
 from pgwatch_tests.locks.model import Capacity, LockSnapshot, LockTag, Party, PreparedTransaction, Session
 from pgwatch_tests.locks.snapshot.edge_groups import edge_groups
 from pgwatch_tests.locks.snapshot.lock_table import LockTable
-from pgwatch_tests.locks.snapshot.process_row import HIDDEN, ProcessRow
+from pgwatch_tests.locks.snapshot.process_row import HIDDEN, ProcessRow, short_text
 from pgwatch_tests.locks.waits import database_wait, wait_target
 from pgwatch_tests.locks.waits.named_locks import with_named_locks
 from pgwatch_tests.postgres import queries, version
 from pgwatch_tests.postgres.connections.connection import is_pooled
+from pgwatch_tests.postgres.stored_text import bytes_of_text, decode
 from pgwatch_tests.text.secrets import mask_name, mask_statement
+
+_SHORT = 4096
 
 
 class OwnerNames(Protocol):
@@ -42,7 +45,9 @@ async def read(
     Of all names, only those of the sessions' databases and roles are there, where `names` has them.
     Raises psycopg's errors; bounded by the connection's statement_timeout and by the caller's deadline.
     """
-    cursor = await connection.execute(queries.load("locks"), prepare=True)
+    cursor = connection.cursor(binary=True)
+    bytes_of_text(cursor)
+    await cursor.execute(queries.load("locks"), prepare=True)
     rows = [ProcessRow._make(row) for row in await cursor.fetchall()]
     found = snapshot(rows, version.in_words(connection.info.server_version), database, server, names)
     return replace(found, pooled=True) if is_pooled(connection) else found
@@ -106,39 +111,56 @@ def _database_holders(
 def _session(row: ProcessRow, names: OwnerNames | None) -> Session:
     # Called for hundreds of sessions with every poll: by position, and with no more calls than it needs.
     hidden = row.query == HIDDEN
-    start, name, client = _who(row.backend_start, row.application_name, row.client_addr, row.client_port)
+    start, kind, name, client = _who(
+        row.backend_start, row.backend_type, row.application_name, row.client_addr, row.client_port
+    )
     return Session(
         row.pid,
         start,
-        row.backend_type or "",
+        kind,
         row.datid or None,
         row.usesysid or None,
         names.database(row.datid) if names else None,
         names.role(row.usesysid) if names else None,
         name,
         client,
-        row.state,
-        row.wait_event_type,
-        row.wait_event,
+        short_text(row.state),
+        short_text(row.wait_event_type),
+        short_text(row.wait_event),
         row.xact_age_s,
         row.state_age_s,
         row.query_age_s,
-        "" if hidden else mask_statement(row.query) if row.query else "",
+        "" if hidden or not row.query else _statement(row.query),
         hidden,
     )
 
 
 @lru_cache(maxsize=10_000)
 def _who(
-    backend_start: float | None, name: str | None, address: str | None, port: int | None
-) -> tuple[datetime | None, str, str]:
-    """When a session began, its name, its client's address: what seldom changes from poll to poll."""
+    backend_start: float | None,
+    kind: bytes | None,
+    name: bytes | None,
+    address: bytes | None,
+    port: int | None,
+) -> tuple[datetime | None, str, str, str]:
+    """When a session began, its kind, name and client: what seldom changes from poll to poll."""
     return (
         None if backend_start is None else datetime.fromtimestamp(backend_start, UTC),
-        mask_name(name or ""),
-        f"{address}:{port}" if address else "local" if port == -1 else "",
+        decode(kind or b""),
+        mask_name(decode(name or b"")),
+        f"{decode(address)}:{port}" if address else "local" if port == -1 else "",
     )
 
 
+def _statement(stored: bytes) -> str:
+    return _short_statement(stored) if len(stored) <= _SHORT else mask_statement(decode(stored))
+
+
+@lru_cache(maxsize=2_000)
+def _short_statement(stored: bytes) -> str:
+    """A statement without secrets; most polls see those of the poll before."""
+    return mask_statement(decode(stored))
+
+
 def _prepared(row: ProcessRow) -> PreparedTransaction:
-    return PreparedTransaction(row.gid, row.datid, row.usesysid, age_s=row.xact_age_s)
+    return PreparedTransaction(decode(row.gid), row.datid, row.usesysid, age_s=row.xact_age_s)

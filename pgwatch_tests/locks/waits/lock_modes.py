@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 _CONFLICTS: dict[str, frozenset[str]] = {
     "AccessShareLock": frozenset({"AccessExclusiveLock"}),
     "RowShareLock": frozenset({"ExclusiveLock", "AccessExclusiveLock"}),
@@ -81,6 +83,7 @@ def row_conflict(wanted: str, held: str) -> bool:
     return held in _ROW_CONFLICTS.get(wanted, ())
 
 
+@lru_cache(maxsize=100)
 def in_words(mode: str) -> str:
     """`AccessExclusiveLock` as `ACCESS EXCLUSIVE`, the form of LOCK TABLE's manual page."""
     words: list[str] = []

@@ -14,7 +14,7 @@ from itertools import accumulate
 
 from pgwatch_tests.locks.contention.contention import Contention, LongestWait, Pair
 from pgwatch_tests.locks.contention.deadlocks import MOST_DEADLOCKS, CaughtDeadlock, DeadlockedSession
-from pgwatch_tests.locks.contention.ranking import MOST_ROWS, BlockedTime, BlockedTimes
+from pgwatch_tests.locks.contention.ranking import MOST_ROWS, BlockedTimes
 from pgwatch_tests.locks.contention.timeline import FINEST_S, Moment
 from pgwatch_tests.locks.contention.wait_record import LockedObject, RecordedWait, Side
 from pgwatch_tests.locks.diagnosis.evidence import advice_afterwards
@@ -49,12 +49,12 @@ class _Sums:
         if self.longest is None or wait_s > self.longest[0]:
             self.longest = wait_s, wait
         locked = _locked(wait, tested)
-        self.objects.add(locked, locked, BlockedTime(wait_s, 1, wait_s))
-        self.causes.add(wait.cause, wait.cause, BlockedTime(wait_s, 1, wait_s))
+        self.objects.add(locked, locked, wait_s, 1, wait_s)
+        self.causes.add(wait.cause, wait.cause, wait_s, 1, wait_s)
         share = wait_s / wait.waited_s if wait.waited_s > 0 else 0.0
         for root in wait.roots:
             pair = _pair(root.side, wait.waiter, tested)
-            self.pairs.add(pair, pair, BlockedTime(root.blocked_s * share, 1, wait_s))
+            self.pairs.add(pair, pair, root.blocked_s * share, 1, wait_s)
             known = self.pair_waits.get(pair)
             if known is None or wait_s >= known[0]:
                 self.pair_waits[pair] = wait_s, wait, root
