@@ -178,6 +178,7 @@ class TabbedApp(KeyedApp):
         if party is None:
             self._tab.open_detail()
         elif self.data.snapshot is not None:
+            self._tab.table.choose()
             self.push_screen(
                 DetailScreen(graph_of(self.data.snapshot), party, self.key_name, self._read_held)
             )

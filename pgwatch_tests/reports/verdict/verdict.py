@@ -101,6 +101,13 @@ def clauses(graph: LockGraph, facts: Facts) -> tuple[Clause, ...]:
     return tuple(replace(one, tone="") if one.tone == "good" else one for one in found)
 
 
+def subject(graph: LockGraph) -> Party | None:
+    """Whom the first sentence is about: one of a deadlock, else the largest root blocker; None without."""
+    snapshot = graph.snapshot
+    cycles = (*snapshot.deadlocks, *snapshot.probable_deadlocks)
+    return cycles[0][0] if cycles else next(iter(graph.root_blockers), None)
+
+
 # What is blocked.
 
 

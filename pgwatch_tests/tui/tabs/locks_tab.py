@@ -28,6 +28,7 @@ from pgwatch_tests.reports.locks.lock_detail import lock_detail, queue_detail
 from pgwatch_tests.reports.locks.test_labels import label_of
 from pgwatch_tests.reports.render.detail_text import Detail, joined
 from pgwatch_tests.reports.verdict.calm import calm_line, trouble_lines
+from pgwatch_tests.reports.verdict.verdict import short_name, subject
 from pgwatch_tests.text.numbers import plural
 from pgwatch_tests.text.plain_text import plain
 from pgwatch_tests.text.toned_text import Cell
@@ -40,10 +41,14 @@ from pgwatch_tests.tui.widgets.row_table import HEAD
 from pgwatch_tests.tui.widgets.still_text import StillText
 
 _SWITCHES_KEPT = 500
+_ELSEWHERE = 32
+"""Characters for the name of whom the verdict is about, where that isn't the selected row."""
 
 
 class TreeTable(LiveTable):
     """A table of rows that fold: `fold` closes the selected row (True) or opens it."""
+
+    follows_first = True
 
     BINDINGS: ClassVar[list[BindingType]] = FOLD_KEYS
 
@@ -246,15 +251,35 @@ class LocksTab(DashboardTab):
         )
 
     def _tell_what_is_beyond(self) -> None:
-        """Says in the pane's border how many groups are above and below what is shown of the table."""
+        """Says in the pane's border which groups are above and below, and where the verdict's trouble is."""
         table = self.table
         room = max(1, table.scrollable_content_region.height - HEAD)
         first, last = round(table.scroll_y), round(table.scroll_y) + room - 1
         roots = [number for number, row in enumerate(self._rows) if not row.above]
         above, below = sum(one < first for one in roots), sum(one > last for one in roots)
-        told = [f"{plural(above, 'group')} above"] if above else []
+        told = [self._verdict_elsewhere()]
+        told += [f"{plural(above, 'group')} above"] if above else []
         told += [f"{plural(below, 'more group')} below"] if below else []
-        self.query_one(DetailPane).border_title = " · ".join(told)
+        self.query_one(DetailPane).border_title = " · ".join(filter(None, told))
+
+    def _verdict_elsewhere(self) -> str:
+        """`Verdict: test_import, home goes there`: where the pane is about another."""
+        graph, told = self._graph, self._told_row
+        about = None if graph is None else subject(graph)
+        if graph is None or told is None or about is None:
+            return ""
+        # A deadlock has no root: its members are below whichever of them is at the top.
+        tops = {row.root for row in self._rows if row.party == about} or {about}
+        if told.root in tops:
+            return ""
+        name = short_name(graph, about, _ELSEWHERE)
+        if self._rows[0].root in tops:
+            return f"Verdict: {name}, {self.key('first')} goes there"
+        if graph.root_of(about) is None and about not in graph.root_blockers:
+            return f"Verdict: {name}, {self.key('next-deadlock')} goes there"
+        if any(row.root in tops for row in self._rows):
+            return f"Verdict: {name}, {self.key('next-root')} goes there"
+        return f"Verdict: {name}, hidden by the filter"
 
     # Folding.
 

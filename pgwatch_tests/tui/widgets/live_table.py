@@ -39,6 +39,9 @@ class LiveTable(RowTable):
 
     BINDINGS: ClassVar[list[BindingType]] = [*TABLE_KEYS]
 
+    follows_first = False
+    """Whether the cursor stays on the first row, whichever that is, until somebody moves it."""
+
     def __init__(self, columns: Sequence[Column], *, id: str, hides: bool = True) -> None:
         super().__init__(columns, id=id)
         self._contents: tuple[int, ...] = ()
@@ -173,6 +176,8 @@ class LiveTable(RowTable):
             shown = has_moved = number is not None
             if number is None:
                 self._take_first_later()
+        if self.follows_first and rows and number and not self._is_chosen:
+            number, shown, has_moved = 0, True, True
         self.set_rows(rows)
         if rows:
             self.put_cursor(min(kept if number is None else number, len(rows) - 1), shown=shown)
