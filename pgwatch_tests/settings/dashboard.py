@@ -32,6 +32,8 @@ class DashboardSetting:
     """The sort order, or the grouping, of tabs, by their names in lower case."""
     columns: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """The heads of the columns that are shown, by tabs."""
+    group: Mapping[str, str] = field(default_factory=dict)
+    """What rows are grouped by, by tabs; empty for nothing."""
 
     def before(self, weaker: DashboardSetting) -> DashboardSetting:
         """This one, with what it leaves open from a weaker one."""
@@ -41,6 +43,7 @@ class DashboardSetting:
             {**weaker.keymap, **self.keymap},
             {**weaker.order, **self.order},
             {**weaker.columns, **self.columns},
+            {**weaker.group, **self.group},
         )
 
 
@@ -48,7 +51,7 @@ def parse_dashboard(value: object, source: Source) -> DashboardSetting:
     """Parses the table `[tool.pgwatch-tests.dashboard]`, or all of a user's file."""
     if not isinstance(value, dict):
         raise source.wrong("a table")
-    check_keys(value, ("theme", "refresh", "keymap", "order", "columns"), source.name)
+    check_keys(value, ("theme", "refresh", "keymap", "order", "group", "columns"), source.name)
     theme = value.get("theme", "")
     if not isinstance(theme, str):
         raise ConfigurationError(f"theme of {source.name} must be the name of a theme")
@@ -64,6 +67,7 @@ def parse_dashboard(value: object, source: Source) -> DashboardSetting:
         _words(value, "keymap", source),
         _words(value, "order", source),
         {tab: tuple(heads) for tab, heads in columns.items()},
+        _words(value, "group", source, may_be_empty=True),
     )
 
 
@@ -71,9 +75,13 @@ def _are_words(value: object) -> bool:
     return isinstance(value, list) and all(isinstance(one, str) for one in value)
 
 
-def _words(table: Mapping[str, object], key: str, source: Source) -> dict[str, str]:
+def _words(
+    table: Mapping[str, object], key: str, source: Source, *, may_be_empty: bool = False
+) -> dict[str, str]:
     value = table.get(key, {})
-    if not isinstance(value, dict) or not all(isinstance(one, str) and one for one in value.values()):
+    if not isinstance(value, dict) or not all(
+        isinstance(one, str) and (one or may_be_empty) for one in value.values()
+    ):
         raise ConfigurationError(f"{key} of {source.name} must be a table of words")
     return dict(value)
 

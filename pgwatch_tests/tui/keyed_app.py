@@ -20,6 +20,8 @@ from pgwatch_tests.tui.tabs.tab_place import TabPlace
 from pgwatch_tests.tui.widgets.live_table import LiveTable
 
 _REFUSAL_S = 4.0
+_OF_TABS = ("next_root", "next_deadlock", "fold", "group")
+"""Actions about which the open tab knows best, besides TAB_ACTIONS."""
 _IN_WORDS = {"⏎": "enter", "esc": "escape"}
 """How texts write keys that the footer has signs for."""
 
@@ -86,7 +88,7 @@ class KeyedApp(AppWithLaterTabs):
 
     def why_not(self, action: str, _: tuple[object, ...] = ()) -> str:
         """Why an action does nothing now, as a sentence; empty if it would do something."""
-        of_tab = action in TAB_ACTIONS or action in ("next_root", "next_deadlock")
+        of_tab = action in (*TAB_ACTIONS, *_OF_TABS)
         return self._tab.why_not(action) if of_tab and self._tab.is_mounted else ""
 
     def never(self, action: str, parameters: tuple[object, ...]) -> str:
@@ -172,7 +174,7 @@ class KeyedApp(AppWithLaterTabs):
             reason = self.unbound(key)
         elif isinstance(bound.node, KeyedApp | DashboardTab):
             reason = bound.node.why_not(*parse_action(bound.binding.action))
-        elif bound.binding.action.startswith("app."):
+        elif isinstance(bound.node, LiveTable) or bound.binding.action.startswith("app."):
             reason = self.why_not(*parse_action(bound.binding.action))
         else:
             reason = ""

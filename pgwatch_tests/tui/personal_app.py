@@ -57,6 +57,9 @@ class PersonalApp(TabbedApp):
     def tab_mounted(self, tab: DashboardTab) -> None:
         """Uses what is preferred of a tab; tells what there is nothing like."""
         name = tab.TITLE.lower()
+        group = self._preferences.group.get(name)
+        if group is not None and not tab.use_grouping(group):
+            tell(self, f"{tab.TITLE} has no grouping {group!r}.", failed=True)
         order = self._preferences.order.get(name)
         if order is not None and not tab.use_order(order):
             tell(self, f"{tab.TITLE} has no order {order!r}.", failed=True)
@@ -72,11 +75,15 @@ class PersonalApp(TabbedApp):
             self._theme_at_start = ""
             self.keep("theme", theme.name)
 
-    def action_sort(self) -> None:
-        """Switches the open tab to its next sort order or grouping, and keeps that."""
-        super().action_sort()
+    def keep_order(self) -> None:
+        """Keeps the order of the open tab."""
         if self._tab.order:
             self.keep(f"order.{self._tab.TITLE.lower()}", self._tab.order)
+
+    def action_group(self) -> None:
+        """Groups the rows of the open tab by something else, and keeps that."""
+        self._tab.group_next()
+        self.keep(f"group.{self._tab.TITLE.lower()}", self._tab.grouping)
 
     def extra_commands(self) -> list[Command]:
         """Commands without a key: also to show and hide each column of the open tab."""

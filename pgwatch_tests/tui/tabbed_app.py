@@ -169,8 +169,9 @@ class TabbedApp(KeyedApp):
 
     def action_sort(self) -> None:
         """Switches the open tab to its next sort order or grouping."""
-        if order := self._tab.sort_next():
-            self.notify(order)
+        if told := self._tab.sort_next():
+            self.notify(told)
+        self.keep_order()
 
     def action_detail(self) -> None:
         """Opens the selected row in full."""
@@ -194,6 +195,19 @@ class TabbedApp(KeyedApp):
     @on(LiveTable.RowSelected)
     def _open_clicked_row(self) -> None:
         self.action_detail()
+
+    @on(LiveTable.HeadClicked)
+    def _sort_by_clicked(self, event: LiveTable.HeadClicked) -> None:
+        head = event.head
+        if order := self._tab.order_of(head):
+            self._tab.use_order(order)
+            self._show_tab()
+            self.keep_order()
+        elif head != self._tab.table.sorted_head:
+            self.notify(f"{self._tab.TITLE} can't be sorted by {head}.", timeout=2)
+
+    def keep_order(self) -> None:
+        """Called once the order of the open tab was changed."""
 
     def action_copy(self) -> None:
         """Copies what the open tab offers of its selected row; pressed again, the next thing of it."""

@@ -15,7 +15,7 @@ from pgwatch_tests.reports.locks.wait_tones import of_idle_transaction, of_wait
 from pgwatch_tests.text.plain_text import one_line, plain
 from pgwatch_tests.text.toned_text import Tone
 
-Order = Literal["longest in state", "test", "pid", "database", "blocked"]
+Order = Literal["longest in state", "test", "pid", "database", "user", "client", "state", "blocked"]
 
 _QUIET_STATES = ("idle", "")
 
@@ -103,6 +103,16 @@ def _row(session: Session, graph: LockGraph) -> SessionRow:
     )
 
 
+def is_idle_in_transaction(row: SessionRow) -> bool:
+    """Whether it holds a transaction open and runs nothing."""
+    return (row.session.state or "").startswith("idle in transaction")
+
+
+def is_resting(row: SessionRow) -> bool:
+    """Whether it is just connected, as far as one can see."""
+    return row.wait_s is None and (row.session.hidden or row.session.state in (None, *_QUIET_STATES))
+
+
 def _tone(session: Session) -> Tone:
     state = session.state or ""
     if state.startswith("idle in transaction"):
@@ -122,6 +132,9 @@ ORDERS: dict[Order, Callable[[SessionRow], tuple[object, ...]]] = {
     "test": lambda row: (row.place, row.test, row.session.pid),
     "pid": lambda row: (row.session.pid,),
     "database": lambda row: (row.database, _rank(row), -(row.since_s or 0.0), row.session.pid),
+    "user": lambda row: (row.user, _rank(row), -(row.since_s or 0.0), row.session.pid),
+    "client": lambda row: (row.client, _rank(row), -(row.since_s or 0.0), row.session.pid),
+    "state": lambda row: (_rank(row), row.state, -(row.since_s or 0.0), row.session.pid),
     "blocked": lambda row: (-(row.wait_s or -1.0), _rank(row), row.session.pid),
 }
 """The orders, the one to begin with first: what is in trouble stands above what is at work."""

@@ -21,3 +21,5 @@ class Preferences:
     trouble: str = ""
     keep: Callable[[str, object], None] = _keep_nothing
     """Keeps a preference: its key, such as `order.sessions`, and its value."""
+    group: Mapping[str, str] = field(default_factory=dict)
+    """What tabs group their rows by."""

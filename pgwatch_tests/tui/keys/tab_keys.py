@@ -28,6 +28,11 @@ FOLD_KEYS = key_bindings(
 )
 """Of tables whose rows fold."""
 
+GROUP_KEYS = key_bindings(
+    ("g", "app.group", "group", "Group", "Group by database, user, state or test, or not"),
+)
+"""Of the Sessions tab."""
+
 LEAK_KEYS = key_bindings(
     ("w", "sweep_this", "sweep-this", "Sweep this", "Plan a sweep of just this row; changes nothing"),
 )
@@ -45,7 +50,7 @@ SWEEP_KEYS = key_bindings(
 
 OWN_KEYS: Mapping[str, tuple[BindingType, ...]] = {
     "Locks": (*TABLE_KEYS, *FOLD_KEYS),
-    "Sessions": TABLE_KEYS,
+    "Sessions": (*TABLE_KEYS, *FOLD_KEYS, *GROUP_KEYS),
     "Leaks": (*TABLE_KEYS, *LEAK_KEYS),
     "Contention": TABLE_KEYS,
     "Sweeps": (*TABLE_KEYS, *SWEEP_KEYS),

@@ -68,6 +68,10 @@ class LeaksTab(DashboardTab):
         yield StillText(id="leaks-summary", classes="summary")
         yield DetailPane(id="leak-detail")
 
+    def begin(self) -> None:
+        self.table.show_order("Rows", "▼")
+        super().begin()
+
     def on_resize(self) -> None:
         self._show_trend()
 

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Collection
-from typing import ClassVar
+from collections.abc import Collection
 
 from textual import on
 from textual.app import ComposeResult
-from textual.binding import BindingType
 
 from pgwatch_tests.locks.diagnosis.evidence import Diagnosis
 from pgwatch_tests.locks.diagnosis.rules import diagnose
@@ -32,33 +30,17 @@ from pgwatch_tests.reports.verdict.verdict import short_name, subject
 from pgwatch_tests.text.numbers import plural
 from pgwatch_tests.text.plain_text import plain
 from pgwatch_tests.text.toned_text import Cell
-from pgwatch_tests.tui.keys.tab_keys import FOLD_KEYS
 from pgwatch_tests.tui.tabs.lock_rows import COLUMNS, live_rows
 from pgwatch_tests.tui.tabs.tab import DashboardTab, TabData
 from pgwatch_tests.tui.widgets.detail_pane import TALL, DetailPane
 from pgwatch_tests.tui.widgets.live_table import LiveTable
 from pgwatch_tests.tui.widgets.row_table import HEAD
 from pgwatch_tests.tui.widgets.still_text import StillText
+from pgwatch_tests.tui.widgets.tree_table import TreeTable
 
 _SWITCHES_KEPT = 500
 _ELSEWHERE = 32
 """Characters for the name of whom the verdict is about, where that isn't the selected row."""
-
-
-class TreeTable(LiveTable):
-    """A table of rows that fold: `fold` closes the selected row (True) or opens it."""
-
-    follows_first = True
-
-    BINDINGS: ClassVar[list[BindingType]] = FOLD_KEYS
-
-    def __init__(self, fold: Callable[[bool], None], *, id: str) -> None:
-        super().__init__(COLUMNS, id=id)
-        self._fold = fold
-
-    def action_fold(self, close: bool) -> None:
-        """Closes the selected row, or opens it."""
-        self._fold(close)
 
 
 class LocksTab(DashboardTab):
@@ -87,7 +69,7 @@ class LocksTab(DashboardTab):
         self._empty: Cell = ""
 
     def compose(self) -> ComposeResult:
-        yield TreeTable(self._fold, id="lock-tree")
+        yield TreeTable(COLUMNS, self._fold, id="lock-tree", follows_first=True)
         yield StillText(id="no-locks", classes="empty")
         yield DetailPane(id="lock-detail")
 

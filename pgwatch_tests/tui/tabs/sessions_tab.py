@@ -2,53 +2,43 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from typing import ClassVar
 
 from textual import on
 from textual.app import ComposeResult
+from textual.binding import BindingType
 
 from pgwatch_tests.locks.graph.lock_graph import graph_of
 from pgwatch_tests.locks.model import LockSnapshot, Party
-from pgwatch_tests.reports.locks.test_labels import beside
 from pgwatch_tests.reports.sessions import session_json
 from pgwatch_tests.reports.sessions.session_detail import session_detail
+from pgwatch_tests.reports.sessions.session_groups import (
+    GROUPINGS,
+    Grouping,
+    SessionGroup,
+    group_detail,
+    grouped,
+    next_grouping,
+    order_words,
+)
 from pgwatch_tests.reports.sessions.session_rows import ORDERS, Order, SessionRow, session_rows
-from pgwatch_tests.text import durations
 from pgwatch_tests.text.numbers import plural
-from pgwatch_tests.text.plain_text import shortened_middle, shortened_test
 from pgwatch_tests.text.toned_text import Cell, Toned
+from pgwatch_tests.tui.keys.tab_keys import GROUP_KEYS
+from pgwatch_tests.tui.tabs.session_table import (
+    COLUMNS,
+    COLUMNS_OF_SEVERAL,
+    ORDER_HEADS,
+    group_row,
+    session_row,
+)
 from pgwatch_tests.tui.tabs.tab import DashboardTab, TabData
-from pgwatch_tests.tui.widgets.column_widths import Column
 from pgwatch_tests.tui.widgets.detail_pane import TALL, DetailPane
-from pgwatch_tests.tui.widgets.live_table import LiveTable
 from pgwatch_tests.tui.widgets.still_text import StillText
 from pgwatch_tests.tui.widgets.table_rows import LiveRow
+from pgwatch_tests.tui.widgets.tree_table import TreeTable
 
-_DATABASE = Column("Database", least=12, enough=16, cut=shortened_middle)
-_COLUMNS = (
-    Column("Test", least=16, enough=28, cut=shortened_test),
-    Column("Worker", rank=3),
-    Column("pid", right=True),
-    Column("State"),
-    Column("For", right=True),
-    Column("Waits for", least=18, enough=24, cut=shortened_middle),
-    Column("Blocks", right=True, rank=1),
-    replace(_DATABASE, rank=1),
-    Column("User", rank=4, enough=14, least=6),
-    Column("Client", rank=5, enough=22, least=8),
-    Column("Query", rank=2, least=16, enough=20),
-)
-_COLUMNS_OF_SEVERAL = tuple(_DATABASE if one.label == _DATABASE.label else one for one in _COLUMNS)
-"""With the database on any width: it tells sessions apart."""
-_SHORT_STATES = {
-    "idle in transaction": "idle in tx",
-    "idle in transaction (aborted)": "aborted tx",
-    "fastpath function call": "fastpath",
-}
-_ORDERED: dict[Order, str] = {"longest in state": "in trouble first"}
-_ROOM_FOR_QUERY = 300
-_SAME_S = 1.0
-"""A wait that is younger than the state by less is as old as that."""
 _BAR = 20
 """Characters of the bar of connections."""
 
@@ -60,6 +50,7 @@ class SessionsTab(DashboardTab):
     """
 
     TITLE = "Sessions"
+    BINDINGS: ClassVar[list[BindingType]] = GROUP_KEYS
 
     def __init__(self, *, acts: bool = False) -> None:
         super().__init__()
@@ -67,12 +58,19 @@ class SessionsTab(DashboardTab):
         self._order: Order = next(iter(ORDERS))
         self._snapshot: LockSnapshot | None = None
         self._absence: Cell = ""
+        self._by: Grouping | None = None
+        self._folded: set[str] = set()
+        """The keys of closed groups."""
+        self._groups: dict[str, SessionGroup] = {}
+        """The groups that are shown, by their keys."""
+        self._group_of: Mapping[str, str] = {}
+        """The key of the group of each row that was last shown."""
         self._several = False
         """Whether sessions of several databases were seen."""
 
     def compose(self) -> ComposeResult:
         yield StillText(id="connections", classes="summary")
-        yield LiveTable(_COLUMNS, id="sessions")
+        yield TreeTable(COLUMNS, self._fold, id="sessions", why_not=self._why_not_fold)
         yield StillText(id="no-sessions", classes="empty")
         yield DetailPane(id="session-detail")
 
@@ -82,15 +80,32 @@ class SessionsTab(DashboardTab):
         key = self.table.current_key
         return self.party_of(key) if key else None
 
-    def party_of(self, key: str) -> Party:
-        """The session of a row."""
-        return Party(int(key.partition("/")[0]))
+    def party_of(self, key: str) -> Party | None:
+        """The session of a row; None of a group."""
+        return None if key in self._groups else Party(int(key.partition("/")[0]))
+
+    @property
+    def _group(self) -> SessionGroup | None:
+        """The group whose heading is under the cursor."""
+        return self._groups.get(self.table.current_key or "")
 
     def offers(self, action: str) -> bool:
         if action == "copy":
             party, sessions = self.selected, () if self._snapshot is None else self._snapshot.sessions
             return party is not None and any(one.pid == party.pid and one.query for one in sessions)
-        return self.table.current_key is not None and action in ("act", "detail", "sort")
+        if action == "act":
+            return self.selected is not None
+        return self.table.current_key is not None and action in ("detail", "sort")
+
+    def why_not(self, action: str, parameters: tuple[object, ...] = ()) -> str:
+        if action == "group" and not self.table.row_count:
+            return "There is nothing to group: no session is shown."
+        if action == "fold":
+            return self._why_not_fold()
+        reason = super().why_not(action, parameters)
+        if reason and self._group is not None:
+            return f"This row is a group: {self.key('open')} opens it, and its sessions are below it."
+        return reason
 
     @property
     def copyable(self) -> list[tuple[str, str]]:
@@ -107,17 +122,60 @@ class SessionsTab(DashboardTab):
     def order(self) -> str:
         return self._order
 
+    def order_of(self, head: str) -> str:
+        return next((order for order, (one, _) in ORDER_HEADS.items() if one == head), "")
+
     def use_order(self, order: str) -> bool:
         found = next((one for one in ORDERS if one == order), None)
         self._order = found or self._order
         return found is not None
 
     def sort_next(self) -> str:
-        """Switches to the next sort order; returns `sorted by …`."""
+        """Switches to the next sort order, which the line above and the head say; returns an empty string."""
         orders = list(ORDERS)
         self._order = orders[(orders.index(self._order) + 1) % len(orders)]
         self.redraw()
-        return f"sorted by {self._order}"
+        return ""
+
+    # Groups.
+
+    @property
+    def grouping(self) -> str:
+        return self._by or ""
+
+    def use_grouping(self, by: str) -> bool:
+        found = next((one for one in GROUPINGS if one == by), None)
+        self._by = found if found or not by else self._by
+        return found is not None or not by
+
+    def group_next(self) -> None:
+        """Groups by the next thing, or by nothing: the line above the table says which."""
+        self._by = next_grouping(self._by)
+        self.redraw()
+
+    def open_detail(self) -> None:
+        """Opens the selected group, or closes it."""
+        if self._group is not None:
+            self._switch(self._group.key)
+
+    def _why_not_fold(self) -> str:
+        if self._by is None:
+            return f"Nothing can be folded: sessions aren't grouped. {self.key('group')} groups them."
+        return "Groups stay open while there is a filter." if self.row_filter else ""
+
+    def _fold(self, close: bool) -> None:
+        """Closes the selected group or goes to that of the session; opens it or goes to its first session."""
+        key = self.table.current_key or ""
+        if close and key in self._group_of:
+            self.table.select(self._group_of[key])
+        elif key in self._groups and close != (key in self._folded):
+            self._switch(key)
+        elif key in self._groups and not close:
+            self.table.action_cursor_down()
+
+    def _switch(self, key: str) -> None:
+        self._folded ^= {key}
+        self.redraw()
 
     @property
     def document(self) -> tuple[str, str] | None:
@@ -134,9 +192,8 @@ class SessionsTab(DashboardTab):
 
     def redraw(self) -> None:
         snapshot = self._snapshot
-        found = [] if snapshot is None else session_rows(snapshot, self._order)
+        rows = [] if snapshot is None else session_rows(snapshot, self._order)
         all_local = snapshot is not None and snapshot.all_local
-        rows = [_live_row(one, all_local=all_local) for one in found]
         if snapshot is None:
             empty = self._absence
         elif self.row_filter:
@@ -145,19 +202,50 @@ class SessionsTab(DashboardTab):
             empty = "No other sessions."
         if not self._several and snapshot is not None and len({one.database for one in snapshot.clients}) > 1:
             self._several = True
-            self.table.use(_COLUMNS_OF_SEVERAL)
-        shown = [row for row in rows if self.row_filter.fits(row.texts)] if self.row_filter else rows
-        self.show_rows(shown, empty)
+            self.table.use(COLUMNS_OF_SEVERAL)
+        found = [(row, session_row(row, all_local=all_local, in_group=self._by is not None)) for row in rows]
+        shown = [(row, line) for row, line in found if self.row_filter.fits(line.texts)]
+        self.show_rows(self._lines(shown), empty, self._heir if self._by else None)
+        self.table.show_order(*ORDER_HEADS[self._order])
+        self._group_of = {row.key: one.key for one in self._groups.values() for row in one.rows}
         line = self.query_one("#connections", StillText)
         line.display = snapshot is not None
         line.say(() if snapshot is None else self._connections(snapshot, len(shown), len(rows)))
         self.show_selected()
 
-    @on(LiveTable.RowHighlighted)
+    def _lines(self, shown: Sequence[tuple[SessionRow, LiveRow]]) -> list[LiveRow]:
+        """The sessions, under the headings of their groups; those of a closed group are left out."""
+        if self._by is None:
+            self._groups = {}
+            return [line for _, line in shown]
+        groups = grouped((row for row, _ in shown), self._by)
+        line_of = {row.key: line for row, line in shown}
+        self._groups = {group.key: group for group in groups}
+        self._folded &= self._groups.keys()
+        lines = []
+        for group in groups:
+            is_open = group.key not in self._folded or bool(self.row_filter)
+            lines.append(group_row(group, is_open=is_open))
+            lines += [line_of[row.key] for row in group.rows] if is_open else []
+        return lines
+
+    def _heir(self, key: str) -> str | None:
+        """The heading that the cursor goes to when its row is gone: of the same group, else the first."""
+        group = self._group_of.get(key, "")
+        return group if group in self._groups else next(iter(self._groups), None)
+
+    @on(TreeTable.RowHighlighted)
+    def _follow_cursor(self) -> None:
+        self.show_selected()
+        # What keys do depends on the row.
+        self.screen.refresh_bindings()
+
     def show_selected(self) -> None:
         party, snapshot = self.selected, self._snapshot
         detail = None
-        if party is not None and snapshot is not None:
+        if self._group is not None and self._by is not None:
+            detail = group_detail(self._group, self._by, self.key)
+        elif party is not None and snapshot is not None:
             detail = session_detail(
                 graph_of(snapshot),
                 party,
@@ -172,7 +260,7 @@ class SessionsTab(DashboardTab):
     def _connections(self, snapshot: LockSnapshot, shown: int, sessions: int) -> tuple[Toned, ...]:
         """A bar of the connections used, how many sessions are shown, and in which order."""
         number = plural(sessions, "session") if shown == sessions else f"{shown:,} of {sessions:,} sessions"
-        order = Toned(f"{number} · {_ORDERED.get(self._order, f'by {self._order}')}", "quiet")
+        order = Toned(f"{number} · {order_words(self._order, self._by, self.key)}", "quiet")
         capacity = snapshot.capacity
         if capacity is None or not capacity.max_connections:
             return (order,)
@@ -189,33 +277,3 @@ class SessionsTab(DashboardTab):
             Toned(" · "),
             order,
         )
-
-
-def _live_row(row: SessionRow, *, all_local: bool) -> LiveRow:
-    waits = row.wait_s is not None
-    state, tone = _SHORT_STATES.get(row.state, row.state), row.tone
-    return LiveRow(
-        row.key,
-        (
-            beside(row.label, name_tone="root" if row.is_root else ""),
-            row.worker,
-            str(row.session.pid),
-            state if waits else (Toned(state, tone),),
-            (Toned(durations.short(row.since_s) or "?", tone),),
-            (Toned(row.waits, tone if waits else ""), *_waiting_since(row)),
-            f"{row.blocks:,}" if row.blocks else "",
-            (Toned(row.database, "quiet"),),
-            (Toned(row.user, "quiet"),),
-            # The same on each row tells nothing, and takes the query's room.
-            (Toned("" if all_local else row.client, "quiet"),),
-            row.query[:_ROOM_FOR_QUERY],
-        ),
-        tone if tone == "quiet" else "",
-    )
-
-
-def _waiting_since(row: SessionRow) -> tuple[Toned, ...]:
-    """How long it waits, where that is less than it has been in its state; gives way before the object."""
-    if row.wait_s is None or row.since_s is None or row.since_s - row.wait_s < _SAME_S:
-        return ()
-    return (Toned(f", {durations.short(row.wait_s)}", row.tone),)

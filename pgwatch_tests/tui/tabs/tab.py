@@ -254,6 +254,10 @@ class DashboardTab(Vertical):
         """Switches to the next sort order or grouping; returns a notification, or an empty string."""
         return ""
 
+    def order_of(self, head: str) -> str:
+        """The order by the column with that head; empty if there is none."""
+        return ""
+
     @property
     def order(self) -> str:
         """The present sort order or grouping; empty in tabs with one only."""
@@ -262,6 +266,18 @@ class DashboardTab(Vertical):
     def use_order(self, order: str) -> bool:
         """Switches to a sort order or grouping; returns whether there is such a one."""
         return False
+
+    @property
+    def grouping(self) -> str:
+        """What rows are grouped by, in tabs that group them besides sorting; empty for nothing."""
+        return ""
+
+    def use_grouping(self, by: str) -> bool:
+        """Groups rows by something else, or by nothing; returns whether there is such a grouping."""
+        return not by
+
+    def group_next(self) -> None:
+        """Switches to the next grouping."""
 
     def open_detail(self) -> None:
         """Opens the detail of the row under the cursor, in tabs whose rows aren't sessions."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Collection, Sequence
+from dataclasses import replace
 from typing import ClassVar
 
 from textual.binding import BindingType
@@ -109,6 +110,13 @@ class LiveTable(RowTable):
         """The heads of the columns that somebody wants to see."""
         wanted = tuple(head for head in self.heads if head in self._wanted_heads)
         return wanted or self.heads
+
+    def show_order(self, head: str, sign: str) -> None:
+        """Shows a sign at the head of the column that the rows are sorted by."""
+        if (head, sign) != (self.sorted_head, self._order_sign):
+            self.sorted_head, self._order_sign = head, sign
+            self._lay_out()
+            self.refresh()
 
     def show_only(self, heads: Collection[str]) -> None:
         """Shows only columns with these heads; all if there is none such."""
@@ -263,7 +271,8 @@ class LiveTable(RowTable):
     def _fitting_widths(self) -> tuple[int, ...]:
         contents = self._contents or (0,) * len(self._columns)
         shown = [column.label in self.shown_heads for column in self._columns]
-        columns = tuple(itertools.compress(self._columns, shown))
+        labelled = (replace(column, label=self.head_of(column)) for column in self._columns)
+        columns = tuple(itertools.compress(labelled, shown))
         lengths = tuple(itertools.compress(contents, shown))
         found = widths(columns, lengths, self._room, 2 * PADDING)
         given = iter(found)

@@ -75,8 +75,18 @@ class RowTable(ScrollView, can_focus=True):
     class RowSelected(Message):
         """The row under the cursor was clicked."""
 
+    class HeadClicked(Message):
+        """The head of a column was clicked."""
+
+        def __init__(self, head: str) -> None:
+            super().__init__()
+            self.head = head
+
     def __init__(self, columns: Sequence[Column], *, id: str) -> None:
         super().__init__(id=id)
+        self.sorted_head = ""
+        """The head of the column that the rows are sorted by; empty if that isn't one of them."""
+        self._order_sign = ""
         self._columns = tuple(columns)
         self._widths: tuple[int, ...] = (0,) * len(self._columns)
         self._rows: tuple[LiveRow, ...] = ()
@@ -109,6 +119,10 @@ class RowTable(ScrollView, can_focus=True):
             for parts, width in zip(self._parts(self._rows[number]), self._widths, strict=True)
             if width
         ]
+
+    def head_of(self, column: Column) -> str:
+        """The head of a column; with a sign where the rows are sorted by it."""
+        return column.label + (self._order_sign if column.label == self.sorted_head else "")
 
     def set_rows(self, rows: tuple[LiveRow, ...]) -> None:
         """Replaces the rows; the cursor's number stays. Draws only what differs on the screen."""
@@ -167,7 +181,9 @@ class RowTable(ScrollView, can_focus=True):
         number = y - HEAD + self.scroll_offset.y
         if y < HEAD:
             ground = self.get_component_rich_style("row-table--header")
-            return self._strip([(Toned(column.label),) for column in self._columns], ground, {"": ground}, "")
+            return self._strip(
+                [(Toned(self.head_of(column)),) for column in self._columns], ground, {"": ground}, ""
+            )
         if number >= len(self._rows):
             return Strip.blank(self.size.width, self.rich_style)
         row = self._rows[number]
@@ -296,7 +312,15 @@ class RowTable(ScrollView, can_focus=True):
     def on_leave(self, _: Leave) -> None:
         self._hover(None)
 
+    def _column_under(self, x: int) -> Column | None:
+        ends = itertools.accumulate(width and width + 2 * PADDING for width in self._widths)
+        return next((one for one, end in zip(self._columns, ends, strict=True) if x < end), None)
+
     def on_click(self, event: Click) -> None:
+        column = self._column_under(event.x) if event.y < HEAD else None
+        if column is not None:
+            event.stop()
+            self.post_message(self.HeadClicked(column.label))
         number = self._row_under(event.y)
         if number is None or not self.show_cursor:
             return

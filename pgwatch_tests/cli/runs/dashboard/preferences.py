@@ -24,7 +24,9 @@ def preferences(file: PreferencesFile, project: DashboardSetting, theme: str | N
     from pgwatch_tests.tui.keys.preferences import Preferences
 
     found = DashboardSetting(theme or "").before(project).before(file.setting)
-    return Preferences(found.theme, found.keymap, found.order, found.columns, file.trouble, file.keep)
+    return Preferences(
+        found.theme, found.keymap, found.order, found.columns, file.trouble, file.keep, found.group
+    )
 
 
 def refresh_s(file: PreferencesFile, settings: Settings) -> float:
