@@ -35,7 +35,7 @@ def offered(app: Dashboard) -> list[str]:
 
 OFFERED = [
     (True, "1", [*ON_A_SESSION, "n"]),
-    (True, "2", [*ON_A_SESSION, "s"]),
+    (True, "2", [*ON_A_SESSION, "g", "s"]),
     (True, "3", ["enter", "s", "w", "y"]),
     (True, "4", ["s", "x"]),
     (True, "5", ["s", "p", "w"]),

@@ -69,7 +69,7 @@ async def test_the_example_of_a_leftover_is_what_its_test_doesnt_say() -> None:
     app = feed(messy()).dashboard()
     async with app.run_test(size=(140, 40)) as pilot:
         await opened(pilot)
-        assert row_of(app, "pid 4711").split("  ")[-1] == "user app"
+        assert row_of(app, "pid 4711").split("  ")[-1].strip() == "user app"
 
 
 async def test_rows_of_an_unknown_hash_say_what_would_name_it() -> None:
