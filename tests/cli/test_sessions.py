@@ -25,8 +25,8 @@ def test_sessions_of_one_database_that_run_nothing(
     extra, of_this = {"PGWATCH_DSN": database.dsn}, ("--database", database.name)
     shown = pgwatch(tmp_path, "sessions", *of_this, "--format", "csv", extra=extra)
     lines = list(csv.DictReader(io.StringIO(shown.stdout)))
-    assert [line["test"] for line in lines] == ["tests/test_a.py::test_waits", "tests/test_a.py::test_holds"]
-    assert lines[0]["waits_for"].endswith("seats")
+    assert [line["test"] for line in lines] == ["tests/test_a.py::test_holds", "tests/test_a.py::test_waits"]
+    assert lines[1]["waits_for"].endswith("seats")
     idle = pgwatch(
         tmp_path, "sessions", "--database", database.name, "--idle", "--format", "json", extra=extra
     )

@@ -16,6 +16,7 @@ async def test_texts_are_wrapped_beside_their_labels(size: tuple[int, int]) -> N
         await settled(pilot)
         await pilot.press("enter")
         await settled(pilot)
+        assert app.screen.query_one("#box").border_title == "test_root · pid 1"
         text = app.screen.query_one("#text", StillText)
         advice = text.text.split("\n\n")[0].splitlines()
         assert {line[:13].strip() for line in advice} == {"Why", "Fix", "Now", ""}

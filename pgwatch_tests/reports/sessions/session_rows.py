@@ -121,14 +121,22 @@ def _tone(session: Session) -> Tone:
 
 
 def _rank(row: SessionRow) -> int:
-    if row.wait_s is not None:
+    """Roots first: there, something can be done."""
+    if row.is_root:
         return 0
+    if row.wait_s is not None:
+        return 1
     state = row.session.state or ""
-    return 1 if state.startswith("idle in transaction") else 2 if state == "active" else 3
+    return 2 if state.startswith("idle in transaction") else 3 if state == "active" else 4
 
 
 ORDERS: dict[Order, Callable[[SessionRow], tuple[object, ...]]] = {
-    "longest in state": lambda row: (_rank(row), -(row.since_s or 0.0), row.session.pid),
+    "longest in state": lambda row: (
+        _rank(row),
+        -row.blocks if row.is_root else 0,
+        -(row.since_s or 0.0),
+        row.session.pid,
+    ),
     "test": lambda row: (row.place, row.test, row.session.pid),
     "pid": lambda row: (row.session.pid,),
     "database": lambda row: (row.database, _rank(row), -(row.since_s or 0.0), row.session.pid),

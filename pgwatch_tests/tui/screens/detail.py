@@ -10,6 +10,7 @@ from pgwatch_tests.locks.graph.lock_graph import LockGraph
 from pgwatch_tests.locks.model import HeldLock, Party, Session
 from pgwatch_tests.reports.locks.lock_detail import advice_texts
 from pgwatch_tests.reports.locks.lock_tree import lock_facts
+from pgwatch_tests.reports.locks.test_labels import label_of
 from pgwatch_tests.reports.render.detail_text import KeyName, Labelled, labelled
 from pgwatch_tests.text import durations
 from pgwatch_tests.text.plain_text import plain
@@ -33,7 +34,7 @@ class DetailScreen(TextScreen):
     def __init__(
         self, graph: LockGraph, party: Party, keys: KeyName, read_held: ReadHeld | None = None
     ) -> None:
-        super().__init__(str(party) if party.pid else "prepared transaction", [])
+        super().__init__(_title(graph, party), [])
         self._graph = graph
         self._party = party
         self._keys = keys
@@ -57,6 +58,14 @@ class DetailScreen(TextScreen):
             *held,
             *_query(graph, party, self._keys),
         ]
+
+
+def _title(graph: LockGraph, party: Party) -> str:
+    """`test_import · pid 4711`"""
+    session = graph.sessions.get(party)
+    if session is None:
+        return str(party) if party.pid else "prepared transaction"
+    return f"{label_of(session).name} · pid {party.pid}"
 
 
 def _advice(graph: LockGraph, party: Party, keys: KeyName) -> list[Cell | Labelled]:

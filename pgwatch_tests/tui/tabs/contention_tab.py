@@ -63,7 +63,7 @@ _ABOVE = 4
 """Lines of chart, totals and summary, which the table shares its tab with."""
 _WIDE = 110
 """Characters from which on the map is beside the list."""
-_MAP_SHARE = 0.45
+_MAP_SHARE = 0.4
 """How much of the width it takes, at most."""
 
 

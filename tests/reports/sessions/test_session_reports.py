@@ -32,12 +32,12 @@ def sessions() -> LockSnapshot:
     return replace(found, capacity=Capacity(6, 100, 3, 10, 6400))
 
 
-def test_what_is_in_trouble_stands_first() -> None:
+def test_roots_stand_first_then_what_else_is_in_trouble() -> None:
     rows = session_rows(sessions(), "longest in state")
-    assert [row.session.pid for row in rows] == [2, 1, 3, 5, 4]
-    assert [row.tone for row in rows] == ["notice", "warning", "", "quiet", "quiet"]
-    assert rows[0].waits == "row of seats (id=1)"
-    assert (rows[1].worker, rows[1].test, rows[1].place) == ("gw0", "test_holds", "tests/test_a.py")
+    assert [row.session.pid for row in rows] == [1, 2, 3, 5, 4]
+    assert [row.tone for row in rows] == ["warning", "notice", "", "quiet", "quiet"]
+    assert rows[1].waits == "row of seats (id=1)"
+    assert (rows[0].worker, rows[0].test, rows[0].place) == ("gw0", "test_holds", "tests/test_a.py")
     assert [row.session.pid for row in session_rows(sessions(), "pid")] == [1, 2, 3, 4, 5]
     assert session_rows(sessions(), "database")[0].database == "shop"
     assert session_rows(sessions(), "blocked")[0].session.pid == 2
@@ -62,12 +62,12 @@ def test_each_format_takes_other_peoples_text() -> None:
     assert "| `=1+1" not in markdown
     assert "``" in markdown
     lines = list(csv.DictReader(io.StringIO(session_csv.document(rows))))
-    assert lines[0]["waits_for"] == "row of seats (id=1)"
+    assert lines[1]["waits_for"] == "row of seats (id=1)"
     assert lines[2]["query"].startswith("'=1+1")
     document = json.loads(session_json.document(found, rows))
     assert document["schema"] == "pgwatch-tests.sessions/1"
-    assert document["sessions"][0]["blocked_by"] == [1]
-    assert document["sessions"][1]["blocks"] == 1
+    assert document["sessions"][1]["blocked_by"] == [1]
+    assert document["sessions"][0]["blocks"] == 1
     assert document["sessions"][2]["query"] == EVIL
     assert document["sessions"][3]["query"] is None
 
