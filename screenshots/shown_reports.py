@@ -41,7 +41,7 @@ FACTS = RunFacts(
 def pages() -> Iterator[tuple[Path, str]]:
     """Yields each page, with its blocks filled in anew. Raises KeyError for an unknown block."""
     shown = outputs()
-    for name in ("run", "recordings", "fleets", "history"):
+    for name in ("run", "report", "fleets", "history"):
         path = readme.DOCS / f"{name}.md"
         yield path, readme.with_outputs(path.read_text(encoding="utf-8"), shown)
 
