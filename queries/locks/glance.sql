@@ -47,19 +47,19 @@ SELECT CASE
            THEN NULL
            ELSE pg_catalog.hashtextextended(
                pg_catalog.concat_ws(
-                   ';',
+                   ',',
                    (SELECT pg_catalog.string_agg(
                                pg_catalog.concat_ws(
                                    ' ', pid, virtualtransaction, mode, extract(epoch FROM waitstart), tag
-                               ), ';'
+                               ), ','
                                ORDER BY pid, tag, mode
                            ) FROM lock),
                    (SELECT pg_catalog.string_agg(
-                               pg_catalog.concat_ws(' ', pid, pg_catalog.hash_array_extended(blockers, 0)), ';'
+                               pg_catalog.concat_ws(' ', pid, pg_catalog.hash_array_extended(blockers, 0)), ','
                                ORDER BY pid
                            ) FROM blocked),
                    (SELECT pg_catalog.string_agg(
-                               pg_catalog.concat_ws(' ', pid, state, pg_catalog.hashtextextended(query, 0)), ';'
+                               pg_catalog.concat_ws(' ', pid, state, pg_catalog.hashtextextended(query, 0)), ','
                                ORDER BY pid
                            )
                     FROM activity
