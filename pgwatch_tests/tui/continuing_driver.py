@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from textual.drivers.linux_driver import LinuxDriver
+from pgwatch_tests.tui.quiet_driver import QuietDriver
 
 _OTHER_SCREEN = "\x1b[?1049h"
 
 
-class ContinuingDriver(LinuxDriver):
+class ContinuingDriver(QuietDriver):
     """Textual's driver for a terminal that shows its other screen already."""
 
     _has_begun = False

@@ -15,6 +15,8 @@ from functools import partial
 from textual.app import App
 from textual.constants import DRIVER
 
+from pgwatch_tests.tui.quiet_driver import sleep_until_input
+
 _LOOK_EVERY_S = 1.0
 
 
@@ -23,6 +25,7 @@ async def run_until_left(app: App[int]) -> int:
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGTERM, app.exit, 143)
     end_with_terminal()
+    sleep_until_input(app)
     try:
         result = await app.run_async()
     finally:
