@@ -13,11 +13,10 @@ from textual.binding import BindingType
 
 from pgwatch_tests.locks.actions.action import Action, Outcome
 from pgwatch_tests.locks.model import LockSnapshot
-from pgwatch_tests.locks.snapshot.glance import Glance
 from pgwatch_tests.tui.acting_app import ActingApp
 from pgwatch_tests.tui.actions import tell, tell_server_change
 from pgwatch_tests.tui.answers.latest_answers import LatestAnswers
-from pgwatch_tests.tui.answers.lock_polls import LockPolls, ReadGlance
+from pgwatch_tests.tui.answers.lock_polls import LockPolls, ReadGlance, Seen
 from pgwatch_tests.tui.answers.poller import Polled, Poller, PollFailed, next_interval_s
 from pgwatch_tests.tui.database_desk import DatabaseDesk, pick_database
 from pgwatch_tests.tui.keys.key_bindings import LIVE_KEYS
@@ -155,13 +154,13 @@ class Dashboard(ActingApp):
 
     # Answers of the pollers.
 
-    async def _poll_locks(self) -> LockSnapshot | Glance:
-        return await self._polls.poll(in_full=self._latest.needs_all(self._clock(), self._refresh_s))
+    async def _poll_locks(self) -> Seen:
+        return await self._polls.poll(self._latest.wanted(self._clock(), self._refresh_s))
 
-    def _locks_pause_s(self, seen: LockSnapshot | Glance, _: float) -> float:
+    def _locks_pause_s(self, seen: Seen, _: float) -> float:
         return self._polls.pause_s(seen, self._refresh_s)
 
-    def _on_locks(self, outcome: Polled[LockSnapshot | Glance] | PollFailed) -> None:
+    def _on_locks(self, outcome: Polled[Seen] | PollFailed) -> None:
         if self._is_closing:
             return
         line = self._status_line
@@ -173,26 +172,22 @@ class Dashboard(ActingApp):
             line.status = replace(line.status, trouble=outcome.reason, age_s=self._latest.age_s(now_s))
             self._count_down()
             return
-        if isinstance(outcome.value, Glance):
-            self._latest.take_glance(outcome.value, now_s, paused=self._locks_poller.paused)
-            return
-        if changed := self._latest.take_locks(outcome.value, now_s, paused=self._locks_poller.paused):
-            tell_server_change(self, changed)
+        paused = self._locks_poller.paused
         # While something waits, polls are frequent: most change nothing but durations.
-        is_news = self._latest.needs_redraw(now_s, self._refresh_s)
-        if is_news:
-            self._latest.keep()
+        changed, is_news = self._latest.take(outcome.value, now_s, self._refresh_s, paused=paused)
+        if changed:
+            tell_server_change(self, changed)
         if self._latest.viewed is not None:
             self.show_viewed()
         elif is_news:
-            trend, snapshot = self._latest.blocked_trend, outcome.value
+            trend, snapshot = self._latest.blocked_trend, self._latest.newest
             facts = replace(line.status.facts, troubles=self._latest.troubles)
             line.status = replace(
                 line.status, trouble="", snapshot=snapshot, trend=trend, facts=facts, age_s=0
             )
             self._show_tab()
             self._show_tip()
-        else:
+        elif line.tells_age:
             line.status = replace(line.status, trouble="", age_s=0)
 
     def _leaks_pause_s(self, _: LeakReport, took_s: float) -> float:

@@ -1,9 +1,10 @@
--- Do the same sessions still wait, for the same locks and behind the same others?
+-- Do the same sessions still wait, for the same locks and behind the same others? Has any session changed at all?
 --
--- One row: a fingerprint that is another one once a wait has begun or ended, has other blockers, or one of its
--- sessions has another state or statement. NULL where the lock table doesn't tell all waits: while somebody
--- wants a database for himself, or waits for a safe snapshot. A look in between polls of `locks.sql`, which
--- sends hundreds of rows.
+-- One row of two fingerprints, for looks in between polls of `locks.sql`, which sends hundreds of rows. That of
+-- the waits is another one once a wait has begun or ended, has other blockers, or one of its sessions has
+-- another state or statement; NULL where the lock table doesn't tell all waits: while somebody wants a database
+-- for himself, or waits for a safe snapshot. That of the sessions, if asked for, is the same as long as none has
+-- come, gone or begun anything, ours left out.
 WITH before_14 AS (
     -- `waitstart` came with 14: where the inner query has none, the name finds this one.
     SELECT NULL::pg_catalog.timestamptz AS waitstart
@@ -22,7 +23,7 @@ WITH before_14 AS (
                AND mode OPERATOR(pg_catalog.=) ANY ('{ShareLock,AccessExclusiveLock}'))
     ) AS seen
 ), activity AS MATERIALIZED (
-    SELECT pid, leader_pid, state, query, wait_event FROM pg_catalog.pg_stat_get_activity(NULL)
+    SELECT * FROM pg_catalog.pg_stat_get_activity(NULL)
 ), blocked AS MATERIALIZED (
     SELECT leader AS pid, pg_catalog.pg_blocking_pids(leader) AS blockers
     FROM (
@@ -67,7 +68,30 @@ SELECT CASE
                ),
                0
            )
-       END AS fingerprint,
+       END AS waits,
+       CASE
+           WHEN %(sessions)s::pg_catalog.bool
+           THEN (
+               SELECT pg_catalog.hashtextextended(
+                   pg_catalog.concat(
+                       pg_catalog.string_agg(
+                           (pid, datid, usesysid, application_name, state, query, xact_start, query_start,
+                            state_change, backend_start, client_addr, client_port, backend_type, leader_pid,
+                            -- What the server's own processes wait for changes all the time.
+                            CASE WHEN coalesce(backend_type, '') OPERATOR(pg_catalog.=) ANY ('{"","client backend"}')
+                                 THEN pg_catalog.concat_ws(' ', wait_event_type, wait_event) END
+                           )::pg_catalog.text,
+                           ','
+                           ORDER BY pid
+                       ),
+                       (SELECT pg_catalog.string_agg(gid, ',' ORDER BY gid) FROM pg_catalog.pg_prepared_xact())
+                   ),
+                   0
+               )
+               FROM activity
+               WHERE application_name OPERATOR(pg_catalog.<>) 'pgwatch-tests'
+           )
+       END AS sessions,
        extract(epoch FROM pg_catalog.clock_timestamp())::pg_catalog.float8 AS sampled_at,
        extract(
            epoch FROM pg_catalog.clock_timestamp() OPERATOR(pg_catalog.-) pg_catalog.statement_timestamp()

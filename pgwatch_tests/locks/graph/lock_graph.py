@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from copy import copy
 from functools import cached_property
 
 from pgwatch_tests.locks.graph.settled_waits import confirmed_edges
@@ -157,7 +158,19 @@ def graph_of(snapshot: LockSnapshot) -> LockGraph:
     for graph in _made:
         if graph.snapshot is snapshot:
             return graph
-    graph = LockGraph(snapshot)
+    return _kept(LockGraph(snapshot))
+
+
+def graph_of_later(snapshot: LockSnapshot, before: LockSnapshot) -> LockGraph:
+    """The graph of a snapshot that differs from one before in durations alone: most of it is made already."""
+    graph = copy(graph_of(before))
+    graph.snapshot = snapshot
+    for name in ("sessions", "prepared", "groups"):
+        graph.__dict__.pop(name, None)
+    return _kept(graph)
+
+
+def _kept(graph: LockGraph) -> LockGraph:
     _made[:] = [graph, *_made[: _MADE_KEPT - 1]]
     return graph
 

@@ -90,6 +90,8 @@ class LiveSource:
         self._server = ""
         self._previous: LockSnapshot | None = None
         self._looking_up: set[asyncio.Task[None]] = set()
+        self._owes_names = False
+        """Whether names of the last snapshot were late."""
         self._admitted = False
         """Whether the tested database is known to be there, and to let our role in."""
         self._polling = asyncio.Lock()
@@ -115,6 +117,7 @@ class LiveSource:
         if not self._looking_up:
             self._begin(self._look_up(snapshot))
         await asyncio.wait(set(self._looking_up), timeout=names_within_s)
+        self._owes_names = bool(self._looking_up)
         await self._refuse_a_closed_database()
         return self._with_names(snapshot)
 
@@ -130,17 +133,18 @@ class LiveSource:
                 return False
             return not await self._within_deadline(connection, _anything_waits(connection))
 
-    async def glance(self) -> Glance | None:
-        """Whether the waits are still those of another glance, in a tenth of the time of `read`.
+    async def glance(self, *, sessions: bool) -> Glance | None:
+        """Whether the waits, and the `sessions`, are still those of another glance, in a tenth of the time of
+        `read`.
 
-        None if that isn't known, and while names are looked up, which only `read` puts in. Raises
+        None if that isn't known, and as long as names were late, which only `read` puts in. Raises
         ConnectionLostError or NotCheckedError.
         """
         async with self._polling:
             connection = self._connection
-            if connection is None or self.is_wanted or self._looking_up:
+            if connection is None or self.is_wanted or self._owes_names:
                 return None
-            return await self._within_deadline(connection, read_glance(connection))
+            return await self._within_deadline(connection, read_glance(connection, sessions=sessions))
 
     async def read_with_counts(self) -> LockSnapshot:
         """Returns what `read` does, with the server's deadlocks counted now: for a watch's two ends."""

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 from pgwatch_tests.locks.contention.contention import Contention, ContentionMeter
 from pgwatch_tests.locks.contention.last_troubles import LastTroubles, Trouble
-from pgwatch_tests.locks.graph.lock_graph import LockGraph, graph_of
+from pgwatch_tests.locks.graph.lock_graph import LockGraph, graph_of, graph_of_later
 from pgwatch_tests.locks.model import LockSnapshot
-from pgwatch_tests.locks.snapshot.glance import Glance, later
+from pgwatch_tests.locks.snapshot.glance import later
 from pgwatch_tests.reports.render.detail_text import KeyName
 from pgwatch_tests.reports.verdict.no_connection import no_connection
 from pgwatch_tests.text import durations
@@ -18,6 +18,7 @@ from pgwatch_tests.text.times import clock
 from pgwatch_tests.text.toned_text import Cell
 from pgwatch_tests.tui.answers.blocked_trend import BlockedTrend
 from pgwatch_tests.tui.answers.leak_trend import LeakTrend
+from pgwatch_tests.tui.answers.lock_polls import Seen, Unchanged, Wanted
 from pgwatch_tests.tui.widgets.header_figures import Trend
 
 if TYPE_CHECKING:
@@ -57,6 +58,26 @@ class LatestAnswers:
         self._drawn: tuple[object, ...] = ()
         self._drawn_at_s = -math.inf
 
+    def take(self, seen: Seen, now_s: float, at_least_every_s: float, *, paused: bool) -> tuple[str, bool]:
+        """Records what a poll saw. Returns a warning if another server answered, else an empty string, and
+        whether there is anything to draw: news, or durations that are `at_least_every_s` old."""
+        if isinstance(seen, LockSnapshot):
+            changed = self.take_locks(seen, now_s, paused=paused)
+            is_news = self.needs_redraw(now_s, at_least_every_s)
+            if is_news:
+                self.keep()
+            return changed, is_news
+        assert self._newest is not None, "what goes on was there"
+        if isinstance(seen, Unchanged):
+            graph_of_later(seen.snapshot, self._newest)
+            self._newest, self._drawn_at_s = seen.snapshot, now_s
+            self._go_on(seen.snapshot, seen.snapshot.sampled_at, now_s)
+        else:
+            self._go_on(self._newest, seen.sampled_at, now_s)
+        if paused:
+            self.interrupt()
+        return "", isinstance(seen, Unchanged)
+
     def take_locks(self, snapshot: LockSnapshot, now_s: float, *, paused: bool) -> str:
         """Records a poll. Returns a warning if another server answered, else an empty string."""
         changed = server_change(self._newest, snapshot)
@@ -72,13 +93,10 @@ class LatestAnswers:
             self._contention.interrupt()
         return changed
 
-    def take_glance(self, glance: Glance, now_s: float, *, paused: bool) -> None:
+    def _go_on(self, snapshot: LockSnapshot, at: datetime, now_s: float) -> None:
         """Records that all waits of the newest snapshot went on."""
-        assert self._newest is not None, "a glance compares with a snapshot"
-        self._glances, self._glanced_at, self._snapshot_at_s = self._glances + 1, glance.sampled_at, now_s
-        self._blocked_trend.add(glance.sampled_at, self._newest.blocked)
-        if paused:
-            self.interrupt()
+        self._glances, self._glanced_at, self._snapshot_at_s = self._glances + 1, at, now_s
+        self._blocked_trend.add(at, snapshot.blocked)
 
     def _catch_up(self) -> None:
         """Credits the waits of the newest snapshot up to the last glance, which still found them."""
@@ -207,20 +225,22 @@ class LatestAnswers:
         # A little sooner than a poll later.
         return now_s - self._drawn_at_s >= at_least_every_s - min(_SOONER_S, at_least_every_s / 4)
 
-    def needs_all(self, now_s: float, at_least_every_s: float) -> bool:
-        """Whether the next poll has to read all: for a picture, or since not all is sure yet.
+    def wanted(self, now_s: float, at_least_every_s: float) -> Wanted:
+        """What the next poll has to tell.
 
         A wait that was seen once, a deadlock and its victim are sure only after polls one after the other.
         """
         newest = self._newest
-        return (
+        if (
             newest is None
             or not self._drawn
-            or self._is_due(now_s, at_least_every_s)
             or not all(group.confirmed for group in newest.groups)
-            or bool(newest.deadlocks or newest.probable_deadlocks)
+            or newest.deadlocks
+            or newest.probable_deadlocks
             or self._contention.looks_for_victims
-        )
+        ):
+            return "all"
+        return "picture" if self._is_due(now_s, at_least_every_s) else "waits"
 
 
 def server_change(before: LockSnapshot | None, now: LockSnapshot) -> str:

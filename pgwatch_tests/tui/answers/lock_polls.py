@@ -1,49 +1,92 @@
-"""Polls of locks: between two pictures a glance is enough, as long as the same sessions wait for the same."""
+"""Polls of locks: between two pictures, and where nothing has changed, a glance is enough."""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Literal
 
 from pgwatch_tests.locks.model import LockSnapshot
-from pgwatch_tests.locks.snapshot.glance import Glance
+from pgwatch_tests.locks.snapshot.glance import Glance, later
 from pgwatch_tests.locks.snapshot.poll_interval import PollPace
 
-ReadGlance = Callable[[], Awaitable[Glance | None]]
+ReadGlance = Callable[[bool], Awaitable[Glance | None]]
+"""Returns a glance, with the fingerprint of the sessions (True) or without."""
+
+Wanted = Literal["waits", "picture", "all"]
+"""What is enough: that the waits are the same, that all is the same, or nothing but to read all."""
+
+_ALL_EVERY_S = 10.0
+"""Names, deadlocks that the server counted and the fill of the lock table come only with what is read."""
+_MOST_MISSES = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Unchanged:
+    """A poll that found all as it was read last: that snapshot, as it is now."""
+
+    snapshot: LockSnapshot
+    spent_s: float
+
+
+Seen = LockSnapshot | Unchanged | Glance
 
 
 class LockPolls:
-    """Reads all, or glances at what waits if that may still be the same as when all was read last.
+    """Reads all, or glances at what may still be the same as when all was read last.
 
     Where something waits, polls are frequent, or a deadlock wouldn't be seen twice; but hundreds of sessions
-    are read for a picture only.
+    are read for a picture only. In a suite that hangs, or has ended, not even for that.
     """
 
     def __init__(self, read: Callable[[], Awaitable[LockSnapshot]], glance: ReadGlance | None) -> None:
         self._read = read
         self._glance = glance
-        self._seen: int | None = None
-        """The fingerprint of a glance just before all was read last; None if it isn't known."""
-        self._blocked = 0
-        self._something_waits = False
+        self._last: LockSnapshot | None = None
+        """What was read last."""
+        self._before: Glance | None = None
+        """A glance just before that; None if there was none."""
+        self._misses = self._passed_over = 0
+        """How often sessions had changed when that was looked for, and how often it wasn't since."""
         self._paces = PollPace(), PollPace()
         """After all was read, and after glances: what these cost says nothing of the other."""
 
-    async def poll(self, *, in_full: bool) -> LockSnapshot | Glance:
-        """Returns a snapshot; a glance if it shows the waits of the last snapshot, and `in_full` isn't asked.
-
-        Raises what reading raises.
-        """
-        glance = await self._glance() if self._glance is not None and self._something_waits else None
-        if glance is not None and glance.fingerprint == self._seen and not in_full:
-            return glance
+    async def poll(self, wanted: Wanted) -> Seen:
+        """Returns a snapshot, or less if that is enough. Raises what reading raises."""
+        glance = await self._look(wanted)
+        if glance is not None and self._last is not None and self._has_same_waits(glance):
+            if wanted == "waits":
+                return glance
+            if wanted == "picture" and self._has_same_sessions(glance, self._last):
+                return Unchanged(later(self._last, glance.sampled_at), glance.spent_s)
         # What changes between the two is seen by the next glance.
-        self._seen = None
-        snapshot = await self._read()
-        self._seen = None if glance is None else glance.fingerprint
-        self._something_waits, self._blocked = bool(snapshot.groups), snapshot.blocked
-        return snapshot
+        self._before = None
+        self._last = await self._read()
+        self._before = glance
+        return self._last
 
-    def pause_s(self, seen: LockSnapshot | Glance, idle_s: float) -> float:
+    async def _look(self, wanted: Wanted) -> Glance | None:
+        if self._glance is None or self._last is None:
+            return None
+        asks = wanted != "waits" and self._passed_over >= (1 << self._misses) - 1
+        if wanted == "picture":
+            self._passed_over = 0 if asks else self._passed_over + 1
+        return await self._glance(asks) if asks or self._last.groups else None
+
+    def _has_same_waits(self, glance: Glance) -> bool:
+        return self._before is not None and glance.waits == self._before.waits
+
+    def _has_same_sessions(self, glance: Glance, last: LockSnapshot) -> bool:
+        before = self._before
+        if glance.sessions is None or before is None or before.sessions is None:
+            return False
+        is_same = glance.sessions == before.sessions
+        # Where something always happens, to look for it each time would be in vain.
+        self._misses = 0 if is_same else min(_MOST_MISSES, self._misses + 1)
+        return is_same and (glance.sampled_at - last.sampled_at).total_seconds() < _ALL_EVERY_S
+
+    def pause_s(self, seen: Seen, idle_s: float) -> float:
         """Seconds to sleep after a poll that returned `seen`; `idle_s` is the pace while nothing waits."""
-        pace = self._paces[isinstance(seen, Glance)]
-        return pace.pause_s(self._blocked, seen.spent_s, idle_s)
+        pace = self._paces[not isinstance(seen, LockSnapshot)]
+        blocked = 0 if self._last is None else self._last.blocked
+        return pace.pause_s(blocked, seen.spent_s, idle_s)

@@ -7,12 +7,13 @@ import asyncio
 import psycopg
 import pytest
 
+from pgwatch_tests.identity.application_name import OWN_NAME
 from pgwatch_tests.locks.snapshot.glance import Glance, read_glance
 from pgwatch_tests.locks.snapshot.live_source import LiveSource
 from pgwatch_tests.settings.load import Dsn, Settings
 from tests.locks.scenarios.cast import Cast
 from tests.servers.sessions import Database, RunningStatement
-from tests.waiting import PATIENCE_S
+from tests.waiting import PATIENCE_S, wait_until
 
 LOCK = "SELECT pg_advisory_xact_lock(42)"
 SHARE = "SELECT pg_advisory_xact_lock_shared(42)"
@@ -20,8 +21,10 @@ SHARE = "SELECT pg_advisory_xact_lock_shared(42)"
 
 def seen(database: Database) -> Glance | None:
     async def glance() -> Glance | None:
-        async with await psycopg.AsyncConnection.connect(database.dsn, autocommit=True) as connection:
-            return await read_glance(connection)
+        async with await psycopg.AsyncConnection.connect(
+            database.dsn, autocommit=True, application_name=OWN_NAME
+        ) as connection:
+            return await read_glance(connection, sessions=True)
 
     return asyncio.run(glance())
 
@@ -29,7 +32,7 @@ def seen(database: Database) -> Glance | None:
 def fingerprint(database: Database) -> int:
     glance = seen(database)
     assert glance is not None
-    return glance.fingerprint
+    return glance.waits
 
 
 def test_it_changes_with_each_wait_and_with_nothing_else(cast: Cast, database: Database) -> None:
@@ -64,6 +67,28 @@ def test_it_changes_with_the_blockers_of_a_wait(cast: Cast, database: Database) 
     assert fingerprint(database) != behind_one
 
 
+def test_sessions_are_the_same_until_one_does_anything(cast: Cast, database: Database) -> None:
+    def sessions() -> int:
+        glance = seen(database)
+        assert glance is not None
+        assert glance.sessions is not None
+        return glance.sessions
+
+    one = cast.session("one", autocommit=True)
+    one.execute("SELECT 1")
+    before = sessions()
+    assert sessions() == before
+    one.execute("SELECT 1")
+    after = sessions()
+    assert after != before
+    with psycopg.connect(database.dsn, application_name=OWN_NAME):
+        assert sessions() == after
+    other = cast.session("other")
+    assert sessions() != after
+    other.close()
+    wait_until(lambda: sessions() == after, message="the other session has gone")
+
+
 def test_it_tells_nothing_of_who_waits_for_a_safe_snapshot(cast: Cast, database: Database) -> None:
     writer, reader = cast.session("writer"), cast.session("reader", autocommit=True)
     cast.run("CREATE TABLE t (n int)")
@@ -88,10 +113,10 @@ async def test_a_source_glances_once_it_has_read(cast: Cast, database: Database)
     holder.execute(LOCK)
     cast.waits(waiter, LOCK)
     async with LiveSource(Settings(dsn=Dsn(database.dsn, "the test"))) as source:
-        assert await source.glance() is None
+        assert await source.glance(sessions=True) is None
         snapshot = await source.read(PATIENCE_S)
-        one, other = await source.glance(), await source.glance()
+        one, other = await source.glance(sessions=True), await source.glance(sessions=True)
     assert one is not None
     assert other is not None
-    assert one.fingerprint == other.fingerprint
+    assert (one.waits, one.sessions) == (other.waits, other.sessions)
     assert snapshot.sampled_at < one.sampled_at < other.sampled_at

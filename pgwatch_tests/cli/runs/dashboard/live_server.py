@@ -46,9 +46,9 @@ class LiveServer:
         self._seen.add(snapshot)
         return snapshot
 
-    async def glance(self) -> Glance | None:
-        """A glance at what waits; None where all has to be read."""
-        return await self._source.glance()
+    async def glance(self, sessions: bool) -> Glance | None:
+        """A glance at what waits, and at all `sessions`; None where all has to be read."""
+        return await self._source.glance(sessions=sessions)
 
     async def read_leaks(self) -> LeakReport:
         """The leaks of the counted database."""
