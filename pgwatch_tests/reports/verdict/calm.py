@@ -8,14 +8,13 @@ from pgwatch_tests.locks.contention.last_troubles import Trouble
 from pgwatch_tests.locks.model import LockSnapshot
 from pgwatch_tests.reports.locks.lock_tree import NOTHING_BLOCKED
 from pgwatch_tests.reports.locks.wait_tones import of_wait
-from pgwatch_tests.reports.render.detail_text import Line
+from pgwatch_tests.reports.render.detail_text import KeyName, Line
 from pgwatch_tests.text import durations
 from pgwatch_tests.text.numbers import plural
 from pgwatch_tests.text.plain_text import plain
 from pgwatch_tests.text.toned_text import Toned
 
 _SHOWN = 12
-_OF_DEADLOCKS = "The Contention tab shows the statements of a deadlock and how to avoid it."
 
 
 def calm_line(snapshot: LockSnapshot) -> Toned:
@@ -30,28 +29,42 @@ def calm_line(snapshot: LockSnapshot) -> Toned:
     return Toned(f"{words}.", "good")
 
 
-def trouble_lines(troubles: Sequence[Trouble]) -> list[Line]:
-    """The last troubles with their local times, under a head that names the zone; empty without any."""
+def trouble_lines(troubles: Sequence[Trouble], keys: KeyName) -> list[Line]:
+    """The last troubles with their local times, under a head that names the zone; empty without any.
+
+    Those of the same tests over the same thing are one line, with the time of the last one.
+    """
     if not troubles:
         return []
     zone = troubles[0].began.astimezone().strftime("%Z")
     head: list[Line] = [(), (Toned(f"Last troubles, {zone}", "quiet"),)]
-    shown = troubles[:_SHOWN]
-    where: list[Line] = [(Toned(_OF_DEADLOCKS, "notice"),)] if any(one.is_deadlock for one in shown) else []
+    alike: dict[object, list[Trouble]] = {}
+    for one in troubles:
+        alike.setdefault((one.is_deadlock, one.names or one.who, one.target), []).append(one)
+    shown = list(alike.values())[:_SHOWN]
+    of_deadlocks = f"{keys('next-deadlock')} shows the statements of a deadlock, and how to avoid it."
+    where: list[Line] = [(Toned(of_deadlocks, "notice"),)] if any(one[0].is_deadlock for one in shown) else []
     return head + where + [_line(one) for one in shown]
 
 
-def _line(trouble: Trouble) -> Line:
+def _line(times: Sequence[Trouble]) -> Line:
+    """A trouble, as often as it came: the last time is first."""
+    trouble, number = times[0], len(times)
     moment = trouble.began.astimezone().strftime("%H:%M:%S")
     what = f"  {plain(trouble.target)}" if trouble.target else ""
+    blocked, longest_s = max(one.blocked for one in times), max(one.longest_s for one in times)
     if trouble.is_deadlock:
-        rest = trouble.blocked - 1
-        words = f"deadlock of {plain(trouble.who)}{f' and {rest:,} more' if rest > 0 else ''}, for "
+        # Of a deadlock each member blocks the others.
+        rest = blocked - 1
+        who = " and ".join(trouble.names) or trouble.who
+        words = f"deadlock of {plain(who)}{f' and {rest:,} more' if rest > 0 else ''}"
+        words += f", {number:,} times, for up to " if number > 1 else ", for "
     else:
-        words = f"{plain(trouble.who)} blocked {plural(trouble.blocked, 'session')} for "
+        words = f"{plain(trouble.who)} blocked {plural(blocked, 'session')}"
+        words += f", {number:,} times, for up to " if number > 1 else " for "
     return (
         Toned(f"{moment}  ", "quiet"),
         Toned(words),
-        Toned(durations.in_words(trouble.longest_s), of_wait(trouble.longest_s)),
+        Toned(durations.in_words(longest_s), of_wait(longest_s)),
         Toned(what, "quiet"),
     )

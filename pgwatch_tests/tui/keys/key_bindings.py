@@ -75,7 +75,14 @@ LIVE_KEYS: tuple[BindingType, ...] = (
     *key_bindings(
         ("n", "next_root(1)", "next-root", "Next root", "Go to the next root blocker"),
         ("N", "next_root(-1)", "previous-root", "Previous root", "Go to the root before", HIDDEN),
-        ("D", "next_deadlock", "next-deadlock", "Next deadlock", "Go to the next deadlock", HIDDEN),
+        (
+            "D",
+            "next_deadlock",
+            "next-deadlock",
+            "Deadlocks",
+            "Go to the next deadlock, or show the past ones",
+            HIDDEN,
+        ),
         ("space", "mark", "mark", "Mark", "Mark the row, to act on several at once"),
         ("a", "show_done", "done", "Done here", "List what was done from here", HIDDEN),
         ("d", "databases", "databases", "Databases", "Show, or count and sweep, one database only"),

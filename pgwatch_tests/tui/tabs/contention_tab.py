@@ -123,6 +123,10 @@ class ContentionTab(DashboardTab):
         self.redraw()
         return ""
 
+    def next_deadlock(self) -> str:
+        """Shows the deadlocks of the sums; returns why not, if there are none."""
+        return self.show_deadlocks(self._seen)
+
     @property
     def document(self) -> tuple[str, str] | None:
         return None if self._seen is None else ("contention", contention_json.document(self._seen))

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 
 from textual import on
 from textual.app import ComposeResult
 
+from pgwatch_tests.locks.contention.contention import Contention
 from pgwatch_tests.locks.diagnosis.evidence import Diagnosis
 from pgwatch_tests.locks.diagnosis.rules import diagnose
 from pgwatch_tests.locks.diagnosis.unblocking import unblocking
@@ -59,6 +60,7 @@ class LocksTab(DashboardTab):
         super().__init__()
         self._acts = acts
         self._graph: LockGraph | None = None
+        self._contention: Callable[[], Contention | None] = lambda: None
         self._rows: list[FoldedRow] = []
         self._numbers: dict[str, int] = {}
         self._switched: OrderedDict[str, None] = OrderedDict()
@@ -84,13 +86,13 @@ class LocksTab(DashboardTab):
         return f"{data.snapshot.blocked:,}" if data.snapshot is not None and data.snapshot.blocked else ""
 
     def take(self, data: TabData) -> None:
-        graph = data.graph
+        graph, self._contention = data.graph, lambda: data.contention
         if graph is not self._graph:
             self._graph, self._diagnoses = graph, {}
         if graph is None:
             self._empty = data.absence
         else:
-            self._empty = joined([(calm_line(graph.snapshot),), *trouble_lines(data.troubles)])
+            self._empty = joined([(calm_line(graph.snapshot),), *trouble_lines(data.troubles, self.key)])
 
     # The selected row.
 
@@ -309,14 +311,17 @@ class LocksTab(DashboardTab):
         return ""
 
     def next_deadlock(self) -> str:
-        """Goes to the next deadlock, and opens what hides it; returns why not, if there is none."""
+        """Goes to the next deadlock, and opens what hides it; where none lasts, shows those that are over.
+
+        Returns why not, if there was none.
+        """
         graph = self._graph
         cycles = () if graph is None else (*graph.snapshot.deadlocks, *graph.snapshot.probable_deadlocks)
         if graph is None or not cycles:
-            return "There is no deadlock now."
+            return self.show_deadlocks(self._contention())
         here = next((number for number, cycle in enumerate(cycles) if self.selected in cycle), -1)
         if len(cycles) == 1 and here == 0:
-            return "This is the only deadlock."
+            return self.show_deadlocks(self._contention())
         self._reveal(graph, key_of(graph, cycles[(here + 1) % len(cycles)][0]))
         return ""
 

@@ -13,6 +13,7 @@ from pgwatch_tests.locks.contention.last_troubles import Trouble
 from pgwatch_tests.locks.graph.lock_graph import LockGraph
 from pgwatch_tests.locks.model import LockSnapshot, Party
 from pgwatch_tests.reports.render.detail_text import Detail, Labelled
+from pgwatch_tests.text.times import clock
 from pgwatch_tests.text.toned_text import Cell
 from pgwatch_tests.tui.answers.leak_trend import LeakTrend
 from pgwatch_tests.tui.widgets.detail_pane import DetailPane
@@ -289,6 +290,17 @@ class DashboardTab(Vertical):
     def next_deadlock(self) -> str:
         """Goes to the next deadlock; returns why not, or an empty string."""
         return f"Deadlocks are in Locks: {self.key('locks')} opens it."
+
+    def show_deadlocks(self, seen: Contention | None) -> str:
+        """Shows the deadlocks that polls have caught; returns why not, if there are none."""
+        if seen is None or not seen.deadlocks:
+            counted = "" if seen is None else f" since {clock(seen.since)}"
+            return f"No deadlock was seen{counted}."
+        from pgwatch_tests.reports.contention.deadlock_detail import recurring
+        from pgwatch_tests.tui.screens.deadlocks import DeadlocksScreen
+
+        self.app.push_screen(DeadlocksScreen(recurring(seen.deadlocks), self.key("next-deadlock")))
+        return ""
 
     @property
     def document(self) -> tuple[str, str] | None:
