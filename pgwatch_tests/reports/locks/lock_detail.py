@@ -45,7 +45,8 @@ def lock_detail(
     if session is not None and label_of(session).is_cut:
         texts.append(labelled("Name", CUT, "quiet"))
     texts += statement_text(session, whole_statement)
-    return Detail(party_title(graph, party, "root" if party == root else "lit"), tuple(texts))
+    tone: Tone = "root" if party == root else "lit"
+    return Detail(party_title(graph, party, tone), tuple(texts), short_title(graph, party, tone))
 
 
 def queue_detail(
@@ -83,6 +84,16 @@ def party_title(graph: LockGraph, party: Party, tone: Tone) -> Line:
     where = "@".join(filter(None, (plain(session.user or ""), plain(session.client))))
     parts = [label.worker, f"pid {party.pid}", where, plain(session.database or "")]
     return Toned(label.name, tone), Toned(whole + _dotted(parts), "quiet")
+
+
+def short_title(graph: LockGraph, party: Party, tone: Tone) -> Line:
+    """`test_import · gw3 · pid 15611 · test_app`, on one line; empty of a prepared transaction."""
+    session = graph.sessions.get(party)
+    if session is None:
+        return ()
+    label = label_of(session)
+    parts = [label.worker, f"pid {party.pid}", plain(session.database or "")]
+    return Toned(label.name, tone), Toned(_dotted(parts), "quiet")
 
 
 def _dotted(parts: list[str]) -> str:

@@ -32,6 +32,8 @@ class Detail:
 
     title: Line
     texts: tuple[Labelled, ...]
+    short_title: Line = ()
+    """A title for one line, where there is no room for the whole one."""
 
 
 def labelled(label: str, text: str, tone: Tone = "", *, vital: bool = False) -> Labelled:
@@ -57,7 +59,7 @@ def detail_lines(detail: Detail, width: int, height: int | None = None, opens: s
         first = next(lines for one, lines in blocks if one.vital)
         return [_with_hint(first[0], width, opens)]
     room = height - vital
-    lines = [titled[0] if len(titled) == 1 else _cut(titled[0], width)] if room else []
+    lines = [titled[0] if len(titled) == 1 else _short(detail, titled[0], width)] if room else []
     room -= len(lines)
     for one, block in blocks[: last_vital + 1]:
         if one.vital:
@@ -88,6 +90,12 @@ def joined(lines: Sequence[Line]) -> tuple[Toned, ...]:
         parts += [Toned("\n")] if number else []
         parts += line
     return tuple(parts)
+
+
+def _short(detail: Detail, first: Line, width: int) -> Line:
+    """The short title, or else the first line of the whole one."""
+    short = "".join(part.text for part in detail.short_title)
+    return detail.short_title if 0 < len(short) <= width else _cut(first, width)
 
 
 def _cut(line: Line, width: int) -> Line:

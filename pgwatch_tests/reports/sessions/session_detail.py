@@ -6,7 +6,7 @@ from pgwatch_tests.locks.diagnosis.rules import diagnose
 from pgwatch_tests.locks.graph.lock_graph import LockGraph
 from pgwatch_tests.locks.model import Party, Session
 from pgwatch_tests.locks.waits.session_waits import waits_for
-from pgwatch_tests.reports.locks.lock_detail import lock_detail, party_title, statement_text
+from pgwatch_tests.reports.locks.lock_detail import lock_detail, party_title, short_title, statement_text
 from pgwatch_tests.reports.locks.wait_tones import of_idle_transaction
 from pgwatch_tests.reports.render.detail_text import Detail, KeyName, Labelled, labelled
 from pgwatch_tests.text import durations
@@ -49,7 +49,7 @@ def session_detail(
     texts = list(_doing(session))
     texts += [] if holds is None else [holds]
     texts += statement_text(session, whole_statement)
-    return Detail(party_title(graph, party, "lit"), tuple(texts))
+    return Detail(party_title(graph, party, "lit"), tuple(texts), short_title(graph, party, "lit"))
 
 
 def _doing(session: Session) -> list[Labelled]:

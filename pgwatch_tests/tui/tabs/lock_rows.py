@@ -18,18 +18,26 @@ from pgwatch_tests.text.toned_text import Cell, Tone, Toned
 from pgwatch_tests.tui.widgets.column_widths import Column
 from pgwatch_tests.tui.widgets.table_rows import LiveRow
 
+_TEST = Column("Test", least=20, enough=48, cut=shortened_test)
+_DATABASE = Column("Database", rank=2, least=8, enough=20, cut=shortened_middle)
 COLUMNS = (
-    Column("Test", least=20, enough=48, cut=shortened_test),
+    _TEST,
     Column("Worker", rank=1),
     Column("pid", right=True),
     Column("Does, or waits for", least=14, enough=30, cut=shortened_middle),
     Column("For", right=True),
     Column("Blocks", right=True),
-    Column("Database", rank=2, least=8, enough=20, cut=shortened_middle),
+    _DATABASE,
     Column("User", rank=4, least=6, enough=14),
     Column("Client", rank=5, least=8, enough=22),
     Column("Query", rank=3, least=16, enough=30),
 )
+_OF_SEVERAL = {
+    _TEST.label: replace(_TEST, enough=28),
+    _DATABASE.label: replace(_DATABASE, rank=0, enough=16),
+}
+COLUMNS_OF_SEVERAL = tuple(_OF_SEVERAL.get(one.label, one) for one in COLUMNS)
+"""With the database on any width: it tells sessions apart."""
 ROOT_MARK, LONG_MARK = "! ", "*"
 """Marks that stand for colours where there are none: before a root blocker, after a long wait."""
 DEADLOCK_MARK = "D "

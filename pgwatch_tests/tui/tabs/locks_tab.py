@@ -31,7 +31,7 @@ from pgwatch_tests.reports.verdict.verdict import short_name, subject
 from pgwatch_tests.text.numbers import plural
 from pgwatch_tests.text.plain_text import plain
 from pgwatch_tests.text.toned_text import Cell
-from pgwatch_tests.tui.tabs.lock_rows import COLUMNS, live_rows
+from pgwatch_tests.tui.tabs.lock_rows import COLUMNS, COLUMNS_OF_SEVERAL, live_rows
 from pgwatch_tests.tui.tabs.tab import DashboardTab, TabData
 from pgwatch_tests.tui.widgets.detail_pane import TALL, DetailPane
 from pgwatch_tests.tui.widgets.live_table import LiveTable
@@ -69,6 +69,8 @@ class LocksTab(DashboardTab):
         self._drawn: tuple[LockGraph, list[FoldedRow]] | None = None
         """What the shown rows were made of: a row's heirs are among those of its tree."""
         self._empty: Cell = ""
+        self._several = False
+        """Whether sessions of other databases than the tested one were seen."""
 
     def compose(self) -> ComposeResult:
         yield TreeTable(COLUMNS, self._fold, id="lock-tree", follows_first=True)
@@ -152,6 +154,9 @@ class LocksTab(DashboardTab):
             self.show_rows([], self._empty)
         else:
             self._build(graph)
+            if not self._several and any(graph.other_database(party) for party in graph.nodes):
+                self._several = True
+                self.table.use(COLUMNS_OF_SEVERAL)
             rows = live_rows(graph, self._rows, selected=self.table.current_key, marks=self.app.no_color)
             self.show_rows(rows, self.no_match("blocked session"), self._heir)
             self._drawn = graph, self._rows

@@ -95,6 +95,8 @@ class LiveTable(RowTable):
 
     def use(self, columns: Sequence[Column]) -> None:
         """Empties the table and gives it other columns."""
+        if self._rows:
+            self._place = self.current_key, self.cursor_row
         self._columns, self._contents = tuple(columns), ()
         self.set_rows(())
         self._lay_out()

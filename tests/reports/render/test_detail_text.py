@@ -77,3 +77,17 @@ def test_a_title_without_room_says_that_it_goes_on() -> None:
     detail = Detail((Toned("test_a blocks test_b in shop"),), (labelled("Fix", "Commit.", vital=True),))
     lines = [text_of(line) for line in detail_lines(detail, 20, 2)]
     assert lines == ["test_a blocks test_…", "Fix   Commit."]
+
+
+def test_where_a_title_has_no_room_the_short_one_stands_for_it() -> None:
+    title, short = (
+        (Toned("test_a  tests/test_a.py::test_a · pid 1 · shop"),),
+        (Toned("test_a · pid 1 · shop"),),
+    )
+    detail = Detail(title, (labelled("Fix", "Commit.", vital=True),), short)
+    assert [text_of(line) for line in detail_lines(detail, 24, 2)] == [
+        "test_a · pid 1 · shop",
+        "Fix   Commit.",
+    ]
+    assert len(detail_lines(detail, 24, 9)) > 2
+    assert text_of(detail_lines(detail, 12, 2)[0]) == "test_a…"

@@ -102,3 +102,26 @@ async def test_what_the_filter_hides_is_told() -> None:
         await pilot.press("slash", *"root_1", "enter")
         await settled(pilot)
         assert border(pilot) == "Verdict: test_root_2, hidden by the filter"
+
+
+async def test_80_columns_tell_the_database_of_a_root_in_another_one() -> None:
+    name = "pytest:gw0 tests/test_booking_calendar.py::test_books_a_slot_in_the_calendar"
+    elsewhere = replace(session(7, name, "idle in transaction"), database="test_app_gw1")
+    source = Feed(blocking((1, 3)), leak_report())
+    app = source.dashboard()
+    async with app.run_test(size=(80, 24)) as pilot:
+        await settled(pilot)
+        assert "Database" not in screen_text(app)
+        await pilot.press("down")
+        seen = blocking((1, 3), more=(edge(71, 7),), after_s=1.0)
+        sessions = tuple(elsewhere if one.pid == 7 else one for one in seen.sessions)
+        source.locks = replace(seen, sessions=sessions)
+        await pilot.press("r")
+        await settled(pilot)
+        assert selected(pilot).startswith("pid 11 ")
+        [row] = [line for line in screen_text(app).splitlines() if line.startswith(" ▾ test_books")]
+        assert row.endswith("test_…p_gw1")
+        await pilot.press("n")
+        await settled(pilot)
+        assert " · pid 7 · " in screen_text(app)
+        assert "test_app_gw1\n" in screen_text(app)
