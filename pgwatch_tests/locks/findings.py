@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 
 from pgwatch_tests.accepted_findings import Finding, stable
 from pgwatch_tests.identity.application_name import OWN_NAME
@@ -60,8 +60,8 @@ def is_ours(graph: LockGraph, waiter: Party) -> bool:
 
 
 def _with_those_behind(
-    graph: LockGraph, root: Party, by_place: Mapping[str, set[Party]]
-) -> Mapping[str, set[Party]]:
+    graph: LockGraph, root: Party, by_place: Mapping[str, Set[Party]]
+) -> Mapping[str, Set[Party]]:
     """The direct waiters of each place, and those who wait behind them."""
     behind = graph.blocked_by(root)
     if len(by_place) == 1:

@@ -102,7 +102,7 @@ def on_session(graph: LockGraph, pid: int, how: How) -> SessionAction:
         session.database_oid,
         session.application_name,
         _query_start(graph.snapshot, session),
-        _behind(graph, party),
+        graph.all_behind(party),
         graph.snapshot.server_started,
     )
 
@@ -118,7 +118,7 @@ def on_prepared(graph: LockGraph, gid: str) -> PreparedRollback:
         prepared.database,
         prepared.database_oid,
         graph.snapshot.sampled_at - timedelta(seconds=prepared.age_s),
-        _behind(graph, party),
+        graph.all_behind(party),
         graph.snapshot.server_started,
     )
 
@@ -144,10 +144,6 @@ def _query_start(snapshot: LockSnapshot, session: Session) -> datetime | None:
     if session.query_age_s is None or is_idle(session.state):
         return None
     return snapshot.sampled_at - timedelta(seconds=session.query_age_s)
-
-
-def _behind(graph: LockGraph, party: Party) -> tuple[Party, ...]:
-    return tuple(sorted(graph.blocked_by(party)))
 
 
 def aftermath(action: Action, after: LockGraph) -> str:

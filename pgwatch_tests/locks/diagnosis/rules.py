@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from weakref import WeakKeyDictionary
 
 from pgwatch_tests.identity.application_name import OWN_NAME
 from pgwatch_tests.locks.diagnosis import lock_origin, session_rules, table_rules, turns
@@ -327,8 +328,21 @@ _ABOUT_A_LOCK = (
 )
 
 
+_DIAGNOSES: WeakKeyDictionary[LockGraph, dict[Party, Diagnosis]] = WeakKeyDictionary()
+
+
 def diagnose(graph: LockGraph, party: Party) -> Diagnosis:
-    """Returns the diagnosis of the root blocker `party`, by the first rule that applies."""
+    """Returns the diagnosis of the root blocker `party`, by the first rule that applies.
+
+    It is made once for each graph: tree, detail and footer ask for it, where thousands may be looked through.
+    """
+    found = _DIAGNOSES.setdefault(graph, {})
+    if party not in found:
+        found[party] = _diagnosed(graph, party)
+    return found[party]
+
+
+def _diagnosed(graph: LockGraph, party: Party) -> Diagnosis:
     root = RootBlocker.of(graph, party)
     for rule in RULES:
         diagnosis = rule(root)

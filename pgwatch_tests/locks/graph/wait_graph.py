@@ -19,6 +19,8 @@ from pgwatch_tests.locks.lock_queue import LockQueue, QueuePrefix
 from pgwatch_tests.strong_components import Orderable, strongly_connected
 
 N = TypeVar("N", bound=Orderable)
+_MOST_REMEMBERED = 64
+"""Of how many nodes all waiters are remembered: these are asked for again and again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +61,8 @@ class WaitForGraph(Generic[N]):
         for queue, lengths in standing.items():
             for waiter, length in lengths.items():
                 self._ahead.setdefault(waiter, []).append(queue.first(length))
+        self._behind: dict[N, frozenset[N]] = {}
+        self._sorted_behind: dict[N, tuple[N, ...]] = {}
         self._queues = {queue: _Standing.of(queue, lengths) for queue, lengths in standing.items()}
 
     def _add(self, waiter: N, ahead: Iterable[N]) -> None:
@@ -103,9 +107,23 @@ class WaitForGraph(Generic[N]):
             node for node in self._blocking if node not in self._blockers and node not in self._ahead
         )
 
-    def blocked_by(self, node: N) -> set[N]:
+    def blocked_by(self, node: N) -> frozenset[N]:
         """Returns all waiters of `node`, direct or through others; without `node` itself."""
-        return self._stones.behind(node) - {node}
+        behind = self._behind.get(node)
+        if behind is None:
+            behind = frozenset(self._stones.behind(node) - {node})
+            if len(self._behind) < _MOST_REMEMBERED:
+                self._behind[node] = behind
+        return behind
+
+    def all_behind(self, node: N) -> tuple[N, ...]:
+        """Returns `blocked_by`, sorted."""
+        behind = self._sorted_behind.get(node)
+        if behind is None:
+            behind = tuple(sorted(self.blocked_by(node)))
+            if len(self._sorted_behind) < _MOST_REMEMBERED:
+                self._sorted_behind[node] = behind
+        return behind
 
     def blocks(self, node: N) -> int:
         """Returns the number of `blocked_by`: waiters of `node`, direct or through others."""

@@ -6,6 +6,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 
 from pgwatch_tests.identity import test_names
 from pgwatch_tests.locks.model import Session
@@ -67,6 +68,7 @@ def label_of(session: Session) -> TestLabel:
     return label
 
 
+@lru_cache(maxsize=4_096)
 def label_of_test(test: str, worker: str = "") -> TestLabel:
     """The label of a test by its id; of `..py::test_a #1a2b3c4d`, which 63 bytes have cut, by what is left.
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from pgwatch_tests.locks.model import LockSnapshot
     from pgwatch_tests.tui.first_picture import FirstPicture
 
+_VALUES_BEFORE_GARBAGE = 20_000
 _FIRST_ANSWER_WITHIN_S = 0.15
 """A server that takes longer is waited for while the screen is loaded."""
 
@@ -103,6 +104,8 @@ async def _watch(settings: Settings, seconds: float | None, theme: str | None, *
             from pgwatch_tests.tui.graceful_exit import run_until_left
 
             gc.freeze()
+            # A poll of hundreds of sessions makes thousands of values, of which none is in a cycle.
+            gc.set_threshold(_VALUES_BEFORE_GARBAGE)
             gc.enable()
             loop = asyncio.get_running_loop()
 
