@@ -132,7 +132,8 @@ def test_the_forms_tell_accepted_from_new() -> None:
     assert "Accepted, not counted: `same row`, `t` (`tests/test_app.py::test_1`)" in markdown
     assert "| 2.0 s (accepted) |" in markdown
     assert "| **2.0 s** |" in markdown
-    annotations = lock_github.document(shown, 1.0, some).splitlines()
+    verdict, *annotations = lock_github.document(shown, 1.0, some).splitlines()
+    assert verdict.startswith("test_1 blocks 1 test for 2.0 s")
     assert annotations[0].startswith("::notice title=accepted%3A test_1 ")
     assert annotations[1].startswith("::error ")
     junit = lock_junit.document(shown, 1.0, some)
