@@ -24,14 +24,15 @@ from sqlalchemy import (
     update,
 )
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.schema import CreateSchema
+from sqlalchemy.schema import CreateColumn, CreateSchema
 
 from pgwatch_tests.errors import HistoryError
 from pgwatch_tests.history.column_types import LARGEST_INTEGER
 from pgwatch_tests.history.tables import METADATA, RUN_PAIRS, SWEEPS
 
-VERSION = 3
-"""1: sweeps. 2: runs and checks of fleets beside them. 3: a PostgreSQL's columns take four bytes."""
+VERSION = 4
+"""1: sweeps. 2: runs and checks of fleets beside them. 3: a PostgreSQL's columns take four bytes. 4: the part
+that a sweep was of."""
 SCHEMA = "pgwatch_tests"
 """The schema of our tables in a PostgreSQL. No scan reads it and no sweep touches it."""
 WRITES = "pgwatch_tests_writes"
@@ -142,7 +143,7 @@ def _narrow(connection: Connection) -> None:
         wide = [
             one.name
             for one in table.columns
-            if isinstance(present[one.name], BigInteger)
+            if isinstance(present.get(one.name), BigInteger)
             and one.type.compile(dialect=connection.dialect) == "INTEGER"
         ]
         changes = [
@@ -159,6 +160,13 @@ def _narrow(connection: Connection) -> None:
     by_waiter.create(connection)
 
 
+def _add_part(connection: Connection) -> None:
+    """From 3 to 4: which part a sweep was of."""
+    column = CreateColumn(SWEEPS.c.part).compile(dialect=connection.dialect)
+    table = f"{SCHEMA}.{SWEEPS.name}" if is_postgresql(connection) else SWEEPS.name
+    connection.exec_driver_sql(f"ALTER TABLE {table} ADD COLUMN {column}")
+
+
 def _vacuum(engine: Engine) -> None:
     """Has trends read indexes alone again, after a migration that has written tables anew."""
     with suppress(DBAPIError), engine.connect() as connection:
@@ -170,4 +178,4 @@ def _vacuum(engine: Engine) -> None:
 
 
 # By the version that each begins with.
-_MIGRATIONS: Mapping[int, Callable[[Connection], None]] = {1: _add_runs, 2: _narrow}
+_MIGRATIONS: Mapping[int, Callable[[Connection], None]] = {1: _add_runs, 2: _narrow, 3: _add_part}

@@ -57,6 +57,9 @@ class HistoryEntry:
     passes: int = 0
     duration_s: float = 0.0
     longest_transaction_s: float = 0.0
+    part: str = ""
+    """The only thing that the sweep was of, empty for all: `schema.table` for rows, else the name of a
+    schema, database …. Its kind is the only one of `kinds`."""
     id: int | None = None
     """The number of the entry, which grows with each; None until it is recorded."""
 

@@ -79,6 +79,7 @@ class Recorder:
             kinds=request.sought,
             markers=tuple(marker.name for marker in self._settings.markers),
             min_age_s=request.min_age_s,
+            part="" if request.part is None else request.part.name,
             result="done",
         )
 

@@ -65,6 +65,7 @@ SWEEPS = Table(
     Column("passes", Integer, nullable=False),
     Column("duration_s", Float(53), nullable=False),
     Column("longest_transaction_s", Float(53), nullable=False),
+    Column("part", AnyText, nullable=False, server_default=""),
     # The whole SweepReport as JSON, if there is one.
     Column("report", Text),
     Index("sweeps_job", "job", "id"),

@@ -162,10 +162,10 @@ def test_a_later_layout_is_left_alone(tmp_path: Path) -> None:
     path = tmp_path / "history.sqlite3"
     History.open(settings(path)).add(entry())
     with sqlite3.connect(path) as later:
-        later.execute("UPDATE layout SET version = 4")
+        later.execute("UPDATE layout SET version = 5")
     later.close()
 
-    with pytest.raises(HistoryError, match="has the layout 4, and this version"):
+    with pytest.raises(HistoryError, match="has the layout 5, and this version"):
         History.open(settings(path)).add(entry())
 
 

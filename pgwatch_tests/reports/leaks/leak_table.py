@@ -47,7 +47,7 @@ def _text(report: LeakReport, unseen: Sequence[str]) -> str:
         sections.append(_leftovers(report.leftovers))
     if report.skipped or report.unchecked:
         sections.append(text_table.written(leak_sections.not_checked(report, _STYLE)))
-    sections.append("\n".join((summary(report), *_scope(report, unseen))))
+    sections.append("\n".join((summary(report), *leak_words.origin(report), *_scope(report, unseen))))
     return "\n\n".join(sections)
 
 

@@ -60,6 +60,19 @@ def place(one: LeakReport | NotChecked) -> str:
     return "/".join(filter(None, (one.server, one.database)))
 
 
+def origin(report: LeakReport) -> tuple[str, ...]:
+    """A line on how to learn which tests left the rows of which that isn't known; none if all are known."""
+    verdicts = [one for table in report.tables for one in table.attribution]
+    known = sum(one.rows for one in verdicts if one.confidence != "unknown")
+    if known >= report.total:
+        return ()
+    unknown = plural(report.total - known, counted(report))
+    return (
+        f"Which test left {unknown} isn't known: pytest --pgwatch=warn tells it; or put the test's hash into "
+        "values, and pass --tests (docs/test-ids.md)",
+    )
+
+
 def is_clean(report: LeakReport) -> bool:
     """Whether there is nothing to tell of a database but that it was checked."""
     return not report.total and not report.leftovers and report.complete

@@ -40,9 +40,10 @@ def table(entries: Sequence[HistoryEntry], place: str) -> str:
 
 
 def action(entry: HistoryEntry) -> str:
-    """`sweep`, `sweep, dry run`, `leaks (job nightly)`."""
+    """`sweep`, `sweep, dry run`, `sweep of public.users only`, `leaks (job nightly)`."""
+    only = f" of {plain(entry.part)} only" if entry.part else ""
     dry = ", dry run" if entry.dry_run and entry.action != "leaks" else ""
-    return f"{entry.action}{dry}{f' (job {plain(entry.job)})' if entry.job else ''}"
+    return f"{entry.action}{only}{dry}{f' (job {plain(entry.job)})' if entry.job else ''}"
 
 
 def result_line(entry: HistoryEntry) -> str:
@@ -107,6 +108,7 @@ def entry_fields(entry: HistoryEntry) -> dict[str, object]:
         "database": entry.database,
         "dry_run": entry.dry_run,
         "kinds": entry.kinds,
+        "part": {"kind": entry.kinds[0], "name": entry.part} if entry.part and entry.kinds else None,
         "markers": entry.markers,
         "min_age_s": entry.min_age_s,
         "result": entry.result,

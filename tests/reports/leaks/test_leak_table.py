@@ -68,11 +68,26 @@ def test_the_whole() -> None:
         'public.secret  no SELECT privilege  GRANT SELECT ON "public"."secret" TO "ci"\n'
         "\n"
         "7 leaked rows in 1 table; 1 table not checked\n"
+        "Which test left 7 leaked rows isn't known: pytest --pgwatch=warn tells it; or put the test's hash "
+        "into values, and pass --tests (docs/test-ids.md)\n"
         "Checked 3 tables of app_test (PostgreSQL 18.4) for: test email, test id\n"
         "Rows are checked by their strings, also in arrays, composites, ranges, JSON, hstore and ltree;"
         " not in XML, bytea or tsvector\n"
         f"Only rows were looked for; not looked for: {', '.join(kind(name, 2) for name in ALL_KINDS)}"
     )
+
+
+def test_who_left_rows_is_told_or_how_to_learn_it() -> None:
+    def said(*attribution: Attribution) -> str:
+        return table(report((replace(USERS, attribution=attribution),)))
+
+    marker = Attribution("tests/test_a.py::test_b", "marker", 5)
+    assert "isn't known" not in said(replace(marker, rows=7))
+    assert "isn't known" not in said(marker, Attribution("", "1 of N", 2, ("a", "b")))
+    assert "Which test left 2 leaked rows isn't known: pytest --pgwatch=warn" in said(
+        marker, Attribution("", "unknown", 2)
+    )
+    assert "isn't known" not in table(report())
 
 
 def test_nothing_found_is_said_without_tables() -> None:

@@ -56,6 +56,26 @@ def test_what_came_of_it(changes: dict[str, object], words: str) -> None:
     assert result_words(replace(ENTRY, **changes)) == words  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({}, "sweep"),
+        ({"dry_run": True, "job": "nightly"}, "sweep, dry run (job nightly)"),
+        ({"kinds": ("rows",), "part": "public.users"}, "sweep of public.users only"),
+        ({"kinds": ("schemas",), "part": "x\x1b", "dry_run": True}, "sweep of x␛ only, dry run"),
+    ],
+)
+def test_what_it_was(changes: dict[str, object], words: str) -> None:
+    assert sweep_history.action(replace(ENTRY, **changes)) == words  # type: ignore[arg-type]
+
+
+def test_a_program_learns_which_part_it_was_of() -> None:
+    one = replace(ENTRY, kinds=("rows",), part="public.users")
+    whole, part = (sweep_history.entry_fields(entry)["part"] for entry in (ENTRY, one))
+    assert whole is None
+    assert part == {"kind": "rows", "name": "public.users"}
+
+
 def test_the_table() -> None:
     job = replace(ENTRY, job="nightly", trigger="schedule", dry_run=True)
 
@@ -91,6 +111,7 @@ def test_the_document() -> None:
                 "database": "test_app",
                 "dry_run": False,
                 "kinds": ["rows", "schemas"],
+                "part": None,
                 "markers": ["test email"],
                 "min_age_s": 600.0,
                 "result": "done",
