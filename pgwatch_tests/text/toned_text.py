@@ -17,6 +17,8 @@ class Toned:
 
     text: str
     tone: Tone = ""
+    is_whole: bool = False
+    """Whether it goes as a whole where there is no room for all of it: a part of a hash tells nothing."""
 
 
 _MARK = Toned("✓ ", "lit")
@@ -61,7 +63,7 @@ def shortened(cell: Cell, width: int, cut: Cut = cut_end) -> tuple[Toned, ...]:
             break
         part = kept[position]
         room = len(part.text) - excess
-        if room < min(_TELLING, len(part.text)) and position:
+        if position and (part.is_whole or room < min(_TELLING, len(part.text))):
             kept.pop(position)
             excess -= len(part.text)
             continue

@@ -58,9 +58,11 @@ def heat_map(pairs: Sequence[tuple[Pair, BlockedTime]], most: int) -> HeatMap:
     return HeatMap(tests, dict(seconds), len(sums) - len(tests))
 
 
-def most_tests(width: int, height: int) -> int:
-    """How many tests a map of that size can have."""
-    return max(0, min((width - _NARROWEST_NAME - _CELL) // _CELL, height - _HEAD - _LEGEND))
+def most_tests(width: int, height: int, pairs: Sequence[tuple[Pair, BlockedTime]]) -> int:
+    """How many tests of `pairs` a map of that size can have."""
+    whole = heat_map(pairs, max(0, height - _HEAD - _LEGEND))
+    names = min(_NARROWEST_NAME, max(map(len, _names(whole)), default=0))
+    return max(0, min((width - names - _CELL) // _CELL, len(whole.tests)))
 
 
 def whole_width(shown: HeatMap) -> int:

@@ -91,9 +91,10 @@ def beside(label: TestLabel, place: str | None = None, name_tone: Tone = "") -> 
     """
     where = label.place if place is None else place
     parts = [Toned(label.name, name_tone)]
-    for text, gap in ((where, "  "), (label.mark, " " if where else "  ")):
-        if text:
-            parts += [Toned(gap), Toned(text, "quiet")]
+    if where:
+        parts += [Toned("  "), Toned(where, "quiet")]
+    if label.mark:
+        parts += [Toned(" " if where else "  "), Toned(label.mark, "quiet", is_whole=True)]
     return tuple(parts)
 
 

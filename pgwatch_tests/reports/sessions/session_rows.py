@@ -59,6 +59,11 @@ class SessionRow:
         return self.label.place
 
     @property
+    def shown_s(self) -> float | None:
+        """How long it has been in its state; where that is hidden from us, how long it has waited."""
+        return self.wait_s if self.since_s is None else self.since_s
+
+    @property
     def is_root(self) -> bool:
         """Whether it blocks others and waits for nobody."""
         return self.blocks > 0 and self.wait_s is None

@@ -58,7 +58,7 @@ def _cells(row: SessionRow) -> tuple[str, ...]:
         row.user,
         row.client,
         row.state,
-        durations.short(row.since_s) or "?",
+        durations.short(row.shown_s) or "?",
         row.waits,
         cut_end(row.query, _QUERY),
     )

@@ -39,7 +39,7 @@ COLUMNS: dict[LeakGrouping, tuple[Column, ...]] = {
         Column("Rows", right=True),
         Column("Since last", right=True, rank=1),
         Column("Age", right=True),
-        Column("Test, or what it is", least=16, enough=26, cut=shortened_middle),
+        Column("Test, or what it is", least=16, enough=26, most=52, cut=shortened_middle),
         Column("Example", least=12, enough=24, rank=2),
     ),
     "test": (

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 
 from pgwatch_tests.reports.locks.test_labels import beside
 from pgwatch_tests.reports.locks.wait_tones import of_idle_transaction, of_wait
@@ -15,7 +14,6 @@ from pgwatch_tests.text.toned_text import Cell, Toned
 from pgwatch_tests.tui.widgets.column_widths import Column
 from pgwatch_tests.tui.widgets.table_rows import LiveRow
 
-_DATABASE = Column("Database", least=12, enough=16, cut=shortened_middle)
 COLUMNS = (
     Column("Test", least=16, enough=28, cut=shortened_test),
     Column("Worker", rank=3),
@@ -24,13 +22,11 @@ COLUMNS = (
     Column("For", right=True),
     Column("Waits for", least=18, enough=24, cut=shortened_middle),
     Column("Blocks", right=True, rank=1),
-    replace(_DATABASE, rank=1),
+    Column("Database", least=12, enough=16, cut=shortened_middle, rank=1),
     Column("User", rank=4, enough=14, least=6),
     Column("Client", rank=5, enough=22, least=8),
     Column("Query", rank=2, least=16, enough=20),
 )
-COLUMNS_OF_SEVERAL = tuple(_DATABASE if one.label == _DATABASE.label else one for one in COLUMNS)
-"""With the database on any width: it tells sessions apart."""
 ORDER_HEADS: Mapping[Order, tuple[str, str]] = {
     # By kind of trouble first, so that no sign would be true.
     "longest in state": ("For", ""),
@@ -66,7 +62,7 @@ def session_row(row: SessionRow, *, all_local: bool, in_group: bool = False) -> 
             row.worker,
             str(row.session.pid),
             state if waits else (Toned(state, tone),),
-            (Toned(durations.short(row.since_s) or "?", tone),),
+            (Toned(durations.short(row.shown_s) or "?", tone),),
             (Toned(row.waits, tone if waits else ""), *_waiting_since(row)),
             f"{row.blocks:,}" if row.blocks else "",
             (Toned(row.database, "quiet"),),
@@ -97,7 +93,7 @@ def group_row(group: SessionGroup, *, is_open: bool) -> LiveRow:
             "",
             "",
             (Toned(f"{len(idle):,} idle in tx", idle_tone),) if idle else "",
-            (Toned(durations.short(longest.since_s) or "?", longest.tone),) if longest else "",
+            (Toned(durations.short(longest.shown_s) or "?", longest.tone),) if longest else "",
             (Toned(f"{len(blocked):,} blocked", blocked_tone),) if blocked else "",
             f"{blocks:,}" if blocks else "",
             *[""] * (len(COLUMNS) - 7),

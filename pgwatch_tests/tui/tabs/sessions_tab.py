@@ -24,11 +24,10 @@ from pgwatch_tests.reports.sessions.session_groups import (
 )
 from pgwatch_tests.reports.sessions.session_rows import ORDERS, Order, SessionRow, session_rows
 from pgwatch_tests.text.numbers import plural
-from pgwatch_tests.text.toned_text import Cell, Toned
+from pgwatch_tests.text.toned_text import Cell, Tone, Toned
 from pgwatch_tests.tui.keys.tab_keys import GROUP_KEYS
 from pgwatch_tests.tui.tabs.session_table import (
     COLUMNS,
-    COLUMNS_OF_SEVERAL,
     ORDER_HEADS,
     group_row,
     session_row,
@@ -65,8 +64,6 @@ class SessionsTab(DashboardTab):
         """The groups that are shown, by their keys."""
         self._group_of: Mapping[str, str] = {}
         """The key of the group of each row that was last shown."""
-        self._several = False
-        """Whether sessions of several databases were seen."""
 
     def compose(self) -> ComposeResult:
         yield StillText(id="connections", classes="summary")
@@ -200,9 +197,6 @@ class SessionsTab(DashboardTab):
             empty = self.no_match("session")
         else:
             empty = "No other sessions."
-        if not self._several and snapshot is not None and len({one.database for one in snapshot.clients}) > 1:
-            self._several = True
-            self.table.use(COLUMNS_OF_SEVERAL)
         found = [(row, session_row(row, all_local=all_local, in_group=self._by is not None)) for row in rows]
         shown = [(row, line) for row, line in found if self.row_filter.fits(line.texts)]
         self.show_rows(self._lines(shown), empty, self._heir if self._by else None)
@@ -266,13 +260,15 @@ class SessionsTab(DashboardTab):
             return (order,)
         full = min(_BAR, round(_BAR * capacity.connections / capacity.max_connections))
         nearly = capacity.connections_nearly_used_up
+        # As the verdict has it.
+        tone: Tone = "trouble" if capacity.connections >= capacity.for_all else "warning" if nearly else ""
         return (
-            Toned("█" * full, "trouble" if nearly else "good"),
+            Toned("█" * full, tone or "good"),
             Toned("░" * (_BAR - full), "quiet"),
             Toned(
                 f" {capacity.connections:,} of {capacity.max_connections:,} connections"
                 + (", nearly used up" if nearly else ""),
-                "trouble" if nearly else "",
+                tone,
             ),
             Toned(" · "),
             order,

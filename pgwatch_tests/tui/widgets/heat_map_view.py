@@ -52,7 +52,7 @@ class HeatMapView(StillText):
     def fit(self, most: int) -> None:
         """Takes as much width as its content needs, at most so many characters: the list needs the rest."""
         room = most - _SIDES
-        shown = heat_map(self._pairs, most_tests(room, self.app.size.height))
+        shown = heat_map(self._pairs, most_tests(room, self.app.size.height, self._pairs))
         width = min(most, whole_width(shown) + _SIDES)
         if self._width != width:
             self._width = width
@@ -63,7 +63,7 @@ class HeatMapView(StillText):
         room = self.content_size
         if not self._pairs or not room.width:
             return
-        shown = heat_map(self._pairs, most_tests(room.width, room.height))
+        shown = heat_map(self._pairs, most_tests(room.width, room.height, self._pairs))
         place = None if self._selected is None else place_of(shown, self._selected)
         parts: list[Toned] = []
         for line in heat_lines(shown, room.width, place):
@@ -75,7 +75,7 @@ class HeatMapView(StillText):
         offset, room = event.get_content_offset(self), self.content_size
         if offset is None:
             return
-        shown = heat_map(self._pairs, most_tests(room.width, room.height))
+        shown = heat_map(self._pairs, most_tests(room.width, room.height, self._pairs))
         place = place_at(shown, offset.x, offset.y, room.width)
         pair = next(
             (pair for pair, _ in self._pairs if place is not None and place_of(shown, pair) == place), None

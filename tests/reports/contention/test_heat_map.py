@@ -57,7 +57,7 @@ def test_row_blocks_column() -> None:
 def test_it_fits_its_room_and_loses_no_time(
     pairs: list[tuple[Pair, BlockedTime]], width: int, height: int
 ) -> None:
-    most = most_tests(width, height)
+    most = most_tests(width, height, pairs)
     shown = heat_map(pairs, most)
     lines = heat_lines(shown, width)
     assert len(shown.tests) <= most
@@ -84,8 +84,15 @@ def test_tests_alike_by_name_are_told_apart() -> None:
 
 
 def test_names_can_be_read_in_any_room() -> None:
-    assert most_tests(86, 60) == 19
     long = [f"t/a.py::test_number_{number}_of_a_long_list" for number in range(30)]
     pairs = [(Pair(one, other), BlockedTime(1.0, 1, 1.0)) for one, other in pairwise(long)]
-    lines = heat_lines(heat_map(pairs, most_tests(86, 60)), 86)
+    lines = heat_lines(heat_map(pairs, most_tests(86, 60, pairs)), 86)
     assert all("test_number" in text_of(line) for line in lines[2:-2])
+    assert most_tests(86, 60, pairs) == 19
+    # Short names leave room for more.
+    assert (
+        most_tests(
+            86, 60, [(Pair(f"t/a.py::t{n}", f"t/a.py::t{n + 1}"), one) for n, (_, one) in enumerate(pairs)]
+        )
+        == 26
+    )

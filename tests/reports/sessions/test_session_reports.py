@@ -120,3 +120,11 @@ def test_of_a_cut_test_the_hash_gives_way_first(name: str, shown_as: str) -> Non
     (row,) = session_rows(shown, "pid")
     assert (row.test, row.place, row.label.mark) == (name, "…test_report.py", "#3e3344b2")
     assert f"gw8 …test_report.py::{shown_as}  " in session_table.table(shown, [row])
+
+
+def test_a_hidden_session_shows_how_long_it_waits() -> None:
+    hidden = replace(session(2, hidden=True), state_age_s=None)
+    rows = session_rows(
+        snapshot((edge(2, 1, wait_s=35.0, target="table orders"),), (session(1), hidden)), "pid"
+    )
+    assert [row.shown_s for row in rows] == [2.0, 35.0]

@@ -345,3 +345,16 @@ async def test_a_queue_of_2_000_is_drawn_within_50_ms_of_cpu_time() -> None:
             took_s.append(time.thread_time() - began_s)
         assert "1,996 more wait" in shown_tests(app)
         assert min(took_s) < 0.05
+
+
+@pytest.mark.parametrize("width", range(80, 150, 7))
+async def test_a_hash_is_shown_whole_or_not_at_all(width: int) -> None:
+    cut = session(
+        1, "pytest:gw8 #3e3344b2 ..ders/test_report.py::test_report_reads_orders", "idle in transaction"
+    )
+    _, app = dashboard(settle(None, snapshot((edge(2, 1, target="table orders"),), (cut,))))
+    async with app.run_test(size=(width, 24)) as pilot:
+        await settled(pilot)
+        cell = app.query_one(LocksTab).table.get_row_at(0)[0].plain
+        assert "test_report_reads_orders"[:10] in cell
+        assert "#" not in cell or "#3e3344b2" in cell

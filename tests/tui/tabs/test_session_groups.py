@@ -51,7 +51,7 @@ async def test_g_groups_by_one_thing_after_the_other_and_says_which() -> None:
         await settled(pilot)
         await pilot.press("2")
         await settled(pilot)
-        assert names(app) == ["test_waits", "test_holds", "test_holds", "psql"]
+        assert names(app) == ["test_holds", "test_waits", "test_holds", "psql"]
         seen = []
         for _ in range(5):
             await pilot.press("g")
@@ -61,8 +61,8 @@ async def test_g_groups_by_one_thing_after_the_other_and_says_which() -> None:
         assert seen == [
             ("database (g)", ["▾ test_app (2)", "▾ shop (2)"]),
             ("user (g)", ["▾ app (3)", "▾ ci (1)"]),
-            ("state (g)", ["▾ active (2)", "▾ idle in transaction (1)", "▾ idle (1)"]),
-            ("test (g)", ["▾ test_waits (1)", "▾ test_holds (2)", "▾ psql (1)"]),
+            ("state (g)", ["▾ idle in transaction (1)", "▾ active (2)", "▾ idle (1)"]),
+            ("test (g)", ["▾ test_holds (2)", "▾ test_waits (1)", "▾ psql (1)"]),
             ("", []),
         ]
         assert not app._notifications
@@ -101,7 +101,7 @@ async def test_groups_fold_as_trees_do() -> None:
         assert table.cursor_row == 3
         await pilot.press("left")
         await settled(pilot)
-        assert names(app) == ["▾ test_app (2)", "  test_waits", "  test_holds", "▸ shop (2)"]
+        assert names(app) == ["▾ test_app (2)", "  test_holds", "  test_waits", "▸ shop (2)"]
         # It stays closed, and the cursor on it, when others come.
         more = replace(session(5, "psql"), database="shop")
         source.locks = replace(several(), sessions=(*several().sessions, more))
