@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import re
 import select
+import socket
+import textwrap
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
@@ -70,7 +72,8 @@ class Stage:
         """Runs a command, as its reader would."""
         done = pgwatch(self.home, *arguments, extra={"DATABASE_URL": self.cast.dsn})
         # The directory of a socket, where it was reached.
-        output = done.stdout.replace(str(conninfo_to_dict(self.cast.dsn)["host"]), "localhost")
+        said = done.stdout or textwrap.fill(done.stderr, 110)
+        output = said.replace(str(conninfo_to_dict(self.cast.dsn)["host"]), "localhost")
         self.shown.append(f"$ pgwatch-tests {' '.join(arguments)}\n{output.rstrip()}")
 
 
@@ -293,6 +296,14 @@ def tuple_concurrently_updated(stage: Stage) -> psycopg.Error:
     stage.show("locks")
     holder.commit()
     return error_of(waiting.result)
+
+
+@symptom('connection to server at "…", port … failed: Connection refused')
+def connection_refused(stage: Stage) -> psycopg.Error:
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        dsn = f"postgresql://127.0.0.1:{closed.getsockname()[1]}/app_test"
+    stage.show("locks", "--dsn", dsn)
+    return error_of(lambda: psycopg.connect(dsn))
 
 
 @symptom("sorry, too many clients already", FEW_CONNECTIONS)
