@@ -26,8 +26,10 @@ from pgwatch_tests.locks.diagnosis.unblocking import Unblocking, unblocking
 from pgwatch_tests.locks.graph.lock_graph import LockGraph
 from pgwatch_tests.locks.model import Party
 from pgwatch_tests.reports.locks.action_text import doing, outcome_line, question
+from pgwatch_tests.reports.render.detail_text import Labelled, labelled
 from pgwatch_tests.text.plain_text import plain
-from pgwatch_tests.text.times import clock
+from pgwatch_tests.text.times import clock, zone
+from pgwatch_tests.text.toned_text import Tone
 from pgwatch_tests.tui.actions import tell
 from pgwatch_tests.tui.screens.confirm import ConfirmScreen
 from pgwatch_tests.tui.screens.text import TextScreen
@@ -46,6 +48,12 @@ _SEVERITIES: dict[ActionResult, Severity] = {
     "unconfirmed": "warning",
     "in_vain": "warning",
 }
+_TONES: dict[ActionResult, Tone] = {
+    "done": "good",
+    "refused": "trouble",
+    "unconfirmed": "warning",
+    "in_vain": "warning",
+}
 _READING_S = 15.0
 _MOST_KEPT = 200
 
@@ -57,6 +65,13 @@ class Done:
     at: datetime
     what: str
     outcome: str
+    tone: Tone
+
+    @property
+    def lines(self) -> tuple[Labelled, Labelled]:
+        """What was done at which local time, and below it the outcome."""
+        time = clock(self.at).partition(" ")[0]
+        return labelled(time, self.what, "lit"), labelled("", self.outcome, self.tone)
 
 
 class SessionActions:
@@ -176,8 +191,9 @@ class SessionActions:
 
     def show_done(self) -> None:
         """Opens the list of what was done."""
-        lines = [f"{clock(one.at)}  {one.what}\n{'':10}{one.outcome}" for one in self.done]
-        self._app.push_screen(TextScreen("Done here", lines or ["Nothing was done from this dashboard yet."]))
+        lines = [line for one in self.done for line in one.lines]
+        title = f"Done here, {zone(self.done[0].at)}" if self.done else "Done here"
+        self._app.push_screen(TextScreen(title, lines or ["Nothing was done from this dashboard yet."]))
 
     def _can_ask(self) -> bool:
         # A question over another screen would be answered unread.
@@ -195,10 +211,10 @@ class SessionActions:
             try:
                 outcome = await self._act(action)
             except PgwatchError as error:
-                self._keep(action, plain(str(error)))
+                self._keep(action, plain(str(error)), "trouble")
                 tell(self._app, f"{doing(action)}: {error}", failed=True)
                 continue
-            self._keep(action, outcome_line(outcome))
+            self._keep(action, outcome_line(outcome), _TONES[outcome.result])
             self._app.notify(
                 outcome_line(outcome),
                 severity=_SEVERITIES[outcome.result],
@@ -207,9 +223,11 @@ class SessionActions:
             )
         self._afterwards()
 
-    def _keep(self, action: Action, outcome: str) -> None:
-        who = f" ({plain(action.who)})" if isinstance(action, SessionAction) else ""
-        self.done.appendleft(Done(datetime.now(UTC), question(action).removesuffix("?") + who, outcome))
+    def _keep(self, action: Action, outcome: str, tone: Tone) -> None:
+        what = question(action).removesuffix("?")
+        if isinstance(action, SessionAction):
+            what = what.replace(f"pid {action.pid}", plain(action.who))
+        self.done.appendleft(Done(datetime.now(UTC), what, outcome, tone))
 
 
 def _advised(graph: LockGraph, root: Party) -> Unblocking | None:

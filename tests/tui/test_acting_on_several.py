@@ -75,7 +75,7 @@ async def test_one_key_does_what_the_advice_says() -> None:
         assert any("nobody waits for it" in one.message for one in app._notifications)
         await pilot.press("a")
         done = await until_drawn(pilot, "Done here")
-        assert "End the session of pid 1 (test_root (gw0, pid 1))" in done
+        assert "End the session of test_root (gw0, pid 1)" in done
         assert "pid 1 has ended." in done
     [action] = doing.asked
     assert isinstance(action, SessionAction)

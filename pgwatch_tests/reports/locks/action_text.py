@@ -28,16 +28,21 @@ def question(action: Action) -> str:
 
 
 def question_of_all(actions: Sequence[Action]) -> str:
-    """`End 3 sessions: pid 1, 2 and 3?`; of one, its question."""
-    first = actions[0]
-    if len(actions) == 1:
-        return question(first)
-    if not isinstance(first, SessionAction):
-        names = [plain(one.gid) for one in actions if not isinstance(one, SessionAction)]
-        return f"Roll back {len(actions):,} prepared transactions: {_listed(names)}?"
-    pids = [str(one.pid) for one in actions if isinstance(one, SessionAction)]
-    what = "End" if first.how == "terminate" else "Cancel the statements of"
-    return f"{what} {len(actions):,} sessions: pid {_listed(pids)}?"
+    """`End 3 sessions: pid 1, 2 and 3?`; of one, its question; of both kinds, one question about all."""
+    sessions = [one for one in actions if isinstance(one, SessionAction)]
+    prepared = [one for one in actions if not isinstance(one, SessionAction)]
+    parts = []
+    if len(sessions) == 1:
+        parts.append(question(sessions[0]).removesuffix("?"))
+    elif sessions:
+        what = "End" if sessions[0].how == "terminate" else "Cancel the statements of"
+        parts.append(f"{what} {len(sessions):,} sessions: pid {_listed([str(one.pid) for one in sessions])}")
+    if len(prepared) == 1:
+        parts.append(question(prepared[0]).removesuffix("?"))
+    elif prepared:
+        names = _listed([plain(one.gid) for one in prepared])
+        parts.append(f"Roll back {len(prepared):,} prepared transactions: {names}")
+    return f"{'; '.join([*parts[:1], *(one[0].lower() + one[1:] for one in parts[1:])])}?"
 
 
 def _listed(names: Sequence[str]) -> str:
@@ -76,6 +81,21 @@ def advice(graph: LockGraph, action: Action, instead: str, root_instead: str = "
             "Its start is hidden from this role (needs pg_monitor): it is recognised by its role, database "
             "and application name."
         )
+    return lines
+
+
+def advice_of_all(graph: LockGraph, actions: Sequence[Action], instead: str) -> list[str]:
+    """What to think of before several actions; `instead` says how to end the sessions: `press K`."""
+    lines = []
+    idle = [
+        one
+        for one in actions
+        if isinstance(one, SessionAction) and one.how == "cancel" and is_idle(graph.sessions[one.party].state)
+    ]
+    if idle:
+        lines.append(f"Cancel does nothing to idle sessions ({len(idle):,} of these): {instead}.")
+    if not all(isinstance(one, SessionAction) for one in actions):
+        lines.append("Changes of a prepared transaction will be lost; COMMIT PREPARED keeps them.")
     return lines
 
 

@@ -14,6 +14,7 @@ from pgwatch_tests.locks.actions.action import Action, SessionAction
 from pgwatch_tests.locks.graph.lock_graph import LockGraph
 from pgwatch_tests.reports.locks.action_text import (
     advice,
+    advice_of_all,
     facts,
     in_short,
     instead,
@@ -97,7 +98,7 @@ class ConfirmScreen(QuestionScreen[tuple[Action, ...] | None]):
             )
         refusals = [self._refusal(one) for one in actions]
         facts_of_all = [in_short(graph, one, why) for one, why in zip(actions, refusals, strict=True)]
-        lines = refused_of_all(refusals)
+        lines = [*refused_of_all(refusals), *advice_of_all(graph, actions, "press K")]
         return Question(question_of_all(actions), tuple(facts_of_all), "\n".join(lines))
 
 
