@@ -15,6 +15,7 @@ from pgwatch_tests.text.plain_text import plain
 from pgwatch_tests.text.toned_sql import toned_sql, toned_sql_line
 from pgwatch_tests.text.toned_text import Tone, Toned, text_of
 
+_DOING = {"cancel": "A cancel", "terminate": "Its end", "roll_back": "Its rollback"}
 _MOST_LINES = 100
 _ROOM_FOR_SQL = 10_000
 
@@ -147,6 +148,6 @@ def _keys(
     if acts:
         words.append(f"{keys('follow-advice')} {does}{frees}")
     elif frees:
-        words.append(f"That{frees.removeprefix(' and')}")
+        words.append(f"{'That' if said else _DOING[free.how]}{frees.removeprefix(' and')}")
     words.append(f"{keys('copy')} copies the SQL")
     return [Toned(("  " if said else "") + " · ".join(words), "notice")]
