@@ -9,17 +9,18 @@ import pytest
 from pgwatch_tests.locks.diagnosis.rules import diagnose
 from pgwatch_tests.locks.graph.lock_graph import LockGraph
 from pgwatch_tests.locks.graph.settled_waits import settle
-from pgwatch_tests.locks.model import LockSnapshot, Party, PreparedTransaction
+from pgwatch_tests.locks.model import LockSnapshot, LockTag, Party, PreparedTransaction
 from pgwatch_tests.reports.locks.lock_detail import lock_detail
 from pgwatch_tests.reports.render.detail_text import labelled
 from pgwatch_tests.text.toned_text import text_of
 from tests.locks.snapshots import edge, session, snapshot
 
+TABLE = LockTag("relation", 5, 16400)
 PREPARED = replace(
-    settle(None, snapshot((edge(2, 0, gid="pay"),))),
+    settle(None, snapshot((edge(2, 0, tag=TABLE, gid="pay"),))),
     prepared=(PreparedTransaction("pay", 5, 10, "test_app", "app", 12.0),),
 )
-IDLE = settle(None, snapshot((edge(2, 1),), (session(1, state="idle in transaction"),)))
+IDLE = settle(None, snapshot((edge(2, 1, tag=TABLE),), (session(1, state="idle in transaction"),)))
 
 
 @pytest.mark.parametrize(
