@@ -9,6 +9,7 @@ from pgwatch_tests.locks.graph.lock_graph import LockGraph
 from pgwatch_tests.locks.model import LockSnapshot, Party
 from pgwatch_tests.locks.snapshot.connection_usage import connection_groups
 from pgwatch_tests.reports.locks.formats.lock_json import session_fields
+from pgwatch_tests.reports.locks.formats.told_blockers import told_blockers
 from pgwatch_tests.reports.sessions.session_rows import SessionRow
 from pgwatch_tests.reports.verdict import capacity_use
 from pgwatch_tests.text.times import iso_time
@@ -34,9 +35,10 @@ def document(snapshot: LockSnapshot, rows: Sequence[SessionRow]) -> str:
 
 
 def _session(row: SessionRow, graph: LockGraph) -> dict[str, object]:
-    blockers = sorted(graph.blockers(Party(row.session.pid)))
+    told = [told_blockers(group) for group in graph.groups.get(Party(row.session.pid), ())]
     return session_fields(row.session, graph) | {
         "waits_for": row.waits or None,
-        "blocked_by": [party.pid for party in blockers],
+        "blocked_by": [party.pid for party in sorted(set[Party]().union(*(some for some, _ in told)))],
+        "more_ahead": sum(more for _, more in told),
         "blocks": graph.blocks(Party(row.session.pid)),
     }

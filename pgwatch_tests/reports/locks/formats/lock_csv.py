@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pgwatch_tests.locks.graph.lock_graph import LockGraph, running_test
 from pgwatch_tests.locks.model import Edge, LockSnapshot, Party
+from pgwatch_tests.reports.locks.formats.told_blockers import told_edges
 from pgwatch_tests.reports.render import csv_text
 from pgwatch_tests.text.plain_text import one_line
 
@@ -11,20 +12,22 @@ COLUMNS = (
     *("waiter_pid", "waiter_test", "waiter_application", "waiter_database", "waiter_user", "waiter_query"),
     *("blocker_pid", "blocker_gid", "blocker_test", "blocker_application", "blocker_database"),
     *("blocker_user", "blocker_state", "blocker_query"),
-    *("kind", "lock_type", "mode", "held_mode", "target", "wait_s"),
+    *("kind", "lock_type", "mode", "held_mode", "target", "wait_s", "more_ahead"),
 )
 
 
 def document(snapshot: LockSnapshot) -> str:
     """A header and one line per edge; empty cells for what is hidden or unknown. Waits are float seconds.
 
+    Of a long queue the next ahead are told, and how many `more_ahead` there are.
+
     Foreign text is shown as plain text; a cell that a spreadsheet would run has an apostrophe before it.
     """
-    graph = LockGraph(snapshot)
-    return csv_text.document(COLUMNS, (_line(edge, graph) for edge in snapshot.shown_edges))
+    graph, edges = LockGraph(snapshot), told_edges(snapshot.shown_groups)
+    return csv_text.document(COLUMNS, (_line(edge, more, graph) for edge, more in edges))
 
 
-def _line(edge: Edge, graph: LockGraph) -> dict[str, str]:
+def _line(edge: Edge, more_ahead: int, graph: LockGraph) -> dict[str, str]:
     blocker = graph.sessions.get(edge.blocker)
     return {
         **_party("waiter", edge.waiter, graph),
@@ -37,6 +40,7 @@ def _line(edge: Edge, graph: LockGraph) -> dict[str, str]:
         "held_mode": edge.lock.held_mode or "",
         "target": edge.lock.target,
         "wait_s": csv_text.seconds(edge.wait_s),
+        "more_ahead": str(more_ahead),
     }
 
 

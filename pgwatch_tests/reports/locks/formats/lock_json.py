@@ -11,6 +11,7 @@ from pgwatch_tests.locks.graph.lock_graph import LockGraph, running_test
 from pgwatch_tests.locks.model import Edge, LockSnapshot, Party, Session
 from pgwatch_tests.locks.snapshot.connection_usage import connection_groups
 from pgwatch_tests.reports.locks.formats import lock_accepted
+from pgwatch_tests.reports.locks.formats.told_blockers import told_edges
 from pgwatch_tests.reports.verdict import capacity_use
 from pgwatch_tests.text.times import iso_time
 
@@ -35,7 +36,7 @@ def document(snapshot: LockSnapshot, accepted: AcceptanceUse | None = None) -> s
         "sessions": [
             session_fields(session, graph) for session in snapshot.sessions if Party(session.pid) in involved
         ],
-        "edges": [_edge(edge) for edge in snapshot.shown_edges],
+        "edges": [_edge(edge, more) for edge, more in told_edges(snapshot.shown_groups)],
         "roots": [_root(root, graph) for root in graph.root_blockers],
         "accepted": lock_accepted.for_json(accepted),
         "deadlocks": [[party.pid for party in cycle] for cycle in snapshot.deadlocks],
@@ -65,7 +66,7 @@ def session_fields(session: Session, graph: LockGraph) -> dict[str, object]:
     }
 
 
-def _edge(edge: Edge) -> dict[str, object]:
+def _edge(edge: Edge, more_ahead: int) -> dict[str, object]:
     return {
         "waiter_pid": edge.waiter.pid,
         "blocker_pid": edge.blocker.pid,
@@ -79,6 +80,7 @@ def _edge(edge: Edge) -> dict[str, object]:
             "also_held_by": [party.pid for party in edge.lock.also_held_by],
         },
         "wait_s": edge.wait_s,
+        "more_ahead": more_ahead,
     }
 
 
