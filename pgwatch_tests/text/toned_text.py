@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -21,6 +21,8 @@ class Toned:
     """Whether it goes as a whole where there is no room for all of it: a part of a hash tells nothing."""
 
 
+MARKS: Mapping[Tone, str] = {"root": "!", "trouble": "!", "warning": "*", "notice": "?", "good": "✓"}
+"""Stand for the tones that tell something, where there are no colours."""
 _MARK = Toned("✓ ", "lit")
 
 Cell = str | tuple[Toned, ...]
@@ -81,3 +83,24 @@ def marked(cell: Cell) -> Cell:
             parts[position] = Toned(part.text[len(_MARK.text) :], part.tone)
             break
     return (_MARK, *parts)
+
+
+def told_by_marks(cells: Sequence[Cell], tone: Tone = "", right: Sequence[bool] = ()) -> tuple[Cell, ...]:
+    """The cells of a row with marks for what colours would tell: once each, before the part that is toned.
+
+    Parts without a tone have that of the row. In a cell for the `right`, nothing is between mark and figure.
+    """
+    told: set[str] = set()
+    found: list[Cell] = []
+    for number, cell in enumerate(cells):
+        parts = (Toned(cell),) if isinstance(cell, str) else cell
+        line: list[Toned] = []
+        for part in parts:
+            mark = MARKS.get(part.tone or tone, "")
+            if mark and mark not in told and part.text.strip():
+                told.add(mark)
+                gap = "" if number < len(right) and right[number] else " "
+                line += [] if part.text.startswith(mark) else [Toned(mark + gap, part.tone or tone)]
+            line.append(part)
+        found.append(cell if len(line) == len(parts) else tuple(line))
+    return tuple(found)

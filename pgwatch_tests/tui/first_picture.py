@@ -14,6 +14,7 @@ import termios
 import tty
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from types import FrameType, TracebackType
 from typing import TYPE_CHECKING
 
@@ -24,7 +25,7 @@ from pgwatch_tests.locks.model import LockSnapshot
 from pgwatch_tests.reports.locks.folded_tree import folded_rows
 from pgwatch_tests.reports.verdict.verdict import Facts, clauses
 from pgwatch_tests.reports.verdict.verdict_line import fitted
-from pgwatch_tests.text.toned_text import Tone, Toned, shortened
+from pgwatch_tests.text.toned_text import Tone, Toned, shortened, told_by_marks
 from pgwatch_tests.tui.tabs.lock_rows import COLUMNS, live_rows
 from pgwatch_tests.tui.widgets.column_widths import widths
 from pgwatch_tests.tui.widgets.header_figures import Manner, header_line, with_runs
@@ -64,12 +65,15 @@ def lines(
     room = width - 2 * _PADDING
     edge = Toned(" " * _PADDING)
     trend = (snapshot.blocked,)
-    yield (edge, *header_line(snapshot, trend, manner, room))
+    yield (edge, *header_line(snapshot, trend, manner, room, marks=marks))
     yield (edge, *fitted(clauses(graph, with_runs(Facts(), snapshot)), room))
     if not graph.trees:
         return
     yield from [()] * _TABS
-    rows = live_rows(graph, folded_rows(graph), marks=marks)[: height - _TABS - _FOOTER - 3]
+    rows = live_rows(graph, folded_rows(graph))[: height - _TABS - _FOOTER - 3]
+    if marks:
+        right = [column.right for column in COLUMNS]
+        rows = [replace(row, cells=told_by_marks(row.cells, row.tone, right)) for row in rows]
     contents = longest_cells((row.cells for row in rows), len(COLUMNS))
     given = widths(COLUMNS, contents, width - _SCROLLBAR, 2 * _PADDING)
     yield _row([(Toned(column.label, "lit"),) for column in COLUMNS], given)

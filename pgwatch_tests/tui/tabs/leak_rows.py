@@ -49,8 +49,6 @@ COLUMNS: dict[LeakGrouping, tuple[Column, ...]] = {
         Column("Tables", least=10, enough=30),
     ),
 }
-_MARKS: dict[Tone, str] = {"trouble": "! ", "warning": "* ", "notice": "? "}
-"""Stand for colours where there are none."""
 _NUMBERED: Mapping[LeftoverKind, str] = {
     "idle_in_transaction": "{} idle in tx",
     "advisory_lock": "advisory lock {}",
@@ -89,12 +87,10 @@ class LeakKeys:
         return f"{self.name('sweep-this')} plans a sweep of just this"
 
 
-def leak_rows(
-    report: LeakReport, keys: LeakKeys, before: LeakReport | None = None, *, marks: bool = False
-) -> list[LeakRow]:
+def leak_rows(report: LeakReport, keys: LeakKeys, before: LeakReport | None = None) -> list[LeakRow]:
     """A row per leaked table (most rows first), leftover, and thing not checked.
 
-    `before` is the count before. With `marks`, what colours would tell is told by characters.
+    `before` is the count before.
     """
     past = _Before.of(before)
     leaked = sorted(report.tables, key=lambda one: (-one.rows, one.schema, one.table))
@@ -109,7 +105,7 @@ def leak_rows(
     seen: dict[str, int] = {}
     numbered = []
     for one in rows:
-        row = _marked(one.row) if marks else one.row
+        row = one.row
         number = seen[row.key] = seen.get(row.key, 0) + 1
         numbered.append(replace(one, row=row if number == 1 else replace(row, key=f"{row.key} {number}")))
     return numbered
@@ -292,12 +288,3 @@ def _left_tone(one: Leftover) -> Tone:
     if one.kind in TRACES:
         return "notice"
     return "trouble" if one.kind in DEFAULT_FAIL_ON else "warning"
-
-
-def _marked(row: LiveRow) -> LiveRow:
-    first, *rest = row.cells
-    tone = first[0].tone if isinstance(first, tuple) else ""
-    mark = _MARKS.get(tone, "")
-    parts = first if isinstance(first, tuple) else (Toned(first),)
-    head = (Toned(f"{mark}{parts[0].text}", parts[0].tone), *parts[1:])
-    return replace(row, cells=(head, *rest))

@@ -155,7 +155,7 @@ class LeaksTab(DashboardTab):
 
     def redraw(self) -> None:
         report = self._report
-        built = report, self._trend.before, self._wanted, self.app.no_color
+        built = report, self._trend.before, self._wanted
         if built != self._built:
             self._build()
             self._built = built
@@ -173,7 +173,7 @@ class LeaksTab(DashboardTab):
         if report is not None and by == "test":
             everything = test_rows(tests, self.key)
         elif report is not None:
-            everything = leak_rows(report, self._keys, self._trend.before, marks=self.app.no_color)
+            everything = leak_rows(report, self._keys, self._trend.before)
         self._rows = {one.row.key: one for one in everything}
 
     def _show_rows(self) -> None:

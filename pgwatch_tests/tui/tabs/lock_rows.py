@@ -38,8 +38,6 @@ _OF_SEVERAL = {
 }
 COLUMNS_OF_SEVERAL = tuple(_OF_SEVERAL.get(one.label, one) for one in COLUMNS)
 """With the database on any width: it tells sessions apart."""
-ROOT_MARK, LONG_MARK = "! ", "*"
-"""Marks that stand for colours where there are none: before a root blocker, after a long wait."""
 DEADLOCK_MARK = "D "
 
 _GUIDES = 6
@@ -49,13 +47,8 @@ _ROOM_FOR_QUERY = 300
 _STATES = {"active": "runs a statement", "idle": "idle, no transaction open"}
 
 
-def live_rows(
-    graph: LockGraph, rows: Sequence[FoldedRow], *, selected: str | None = None, marks: bool = False
-) -> list[LiveRow]:
-    """The rows of the table. The guides from the row of the `selected` key to its root are lit.
-
-    With `marks`, what colours would tell is told by characters.
-    """
+def live_rows(graph: LockGraph, rows: Sequence[FoldedRow], *, selected: str | None = None) -> list[LiveRow]:
+    """The rows of the table. The guides from the row of the `selected` key to its root are lit."""
     labels = {row.key: _label(graph, row.shown) for row in rows if isinstance(row.shown, TreeRow)}
     places = places_shown(labels.values())
     width = _name_width(rows, labels)
@@ -64,10 +57,10 @@ def live_rows(
     for number, row in enumerate(rows):
         guides = _guides(row, lit.get(number, frozenset()))
         if isinstance(row.shown, Queue):
-            found.append(_queue_row(row.key, row.shown, guides, marks=marks))
+            found.append(_queue_row(row.key, row.shown, guides))
         else:
             label = labels[row.key]
-            found.append(_party_row(graph, row, row.shown, label, places[label], guides, width, marks))
+            found.append(_party_row(graph, row, row.shown, label, places[label], guides, width))
     return found
 
 
@@ -120,7 +113,7 @@ def _label(graph: LockGraph, row: TreeRow) -> TestLabel:
     return TestLabel(row.test) if session is None else label_of(session)
 
 
-def _queue_row(key: str, queue: Queue, guides: tuple[Toned, ...], *, marks: bool) -> LiveRow:
+def _queue_row(key: str, queue: Queue, guides: tuple[Toned, ...]) -> LiveRow:
     name = f"{queue.waiting:,} more" if queue.waiting else f"{queue.again:,} again"
     wait_for = " wait" if queue.waiting else ""
     return LiveRow(
@@ -130,7 +123,7 @@ def _queue_row(key: str, queue: Queue, guides: tuple[Toned, ...], *, marks: bool
             "",
             "",
             queue.waits_for,
-            _wait(queue.longest_s, marks=marks),
+            _wait(queue.longest_s),
             f"{queue.behind_them:,}" if queue.behind_them else "",
             "",
             "",
@@ -148,13 +141,10 @@ def _party_row(
     place: str,
     guides: tuple[Toned, ...],
     width: int,
-    marks: bool,
 ) -> LiveRow:
     is_root = not row.guides
     session = graph.sessions.get(shown.party)
     mark = (Toned(DEADLOCK_MARK, "trouble"),) if row.is_deadlocked else ()
-    if marks and is_root:
-        mark = (Toned(ROOT_MARK, "root"), *mark)
     tone: Tone = "quiet" if shown.again else "root" if is_root else "trouble" if row.is_deadlocked else ""
     place = "(again)" if shown.again else place
     name, *where = beside(replace(label, mark="") if shown.again else label, place, tone)
@@ -169,7 +159,7 @@ def _party_row(
             label.worker,
             (Toned(str(shown.party.pid) if shown.party.pid else "–", "quiet"),),
             _doing(session, shown),
-            _age(session, shown, marks=marks),
+            _age(session, shown),
             # How many of them directly, the tree itself shows.
             shown.blocks.partition(" ")[0],
             *_whereabouts(graph, session, shown),
@@ -188,19 +178,17 @@ def _doing(session: Session | None, shown: TreeRow) -> Cell:
     return _STATES.get(shown.state, shown.state)
 
 
-def _age(session: Session | None, shown: TreeRow, *, marks: bool) -> Cell:
+def _age(session: Session | None, shown: TreeRow) -> Cell:
     if shown.waits_for:
-        return _wait(shown.wait_s, marks=marks)
+        return _wait(shown.wait_s)
     age = durations.short(shown.age_s) or "?"
     if session is None or shown.state.startswith("idle in transaction"):
         return (Toned(age, wait_tones.of_idle_transaction(shown.age_s)),)
     return age
 
 
-def _wait(wait_s: float | None, *, marks: bool) -> Cell:
-    tone = wait_tones.of_wait(wait_s)
-    mark = LONG_MARK if marks and tone == "trouble" else ""
-    return (Toned((durations.short(wait_s) or "?") + mark, tone),)
+def _wait(wait_s: float | None) -> Cell:
+    return (Toned(durations.short(wait_s) or "?", wait_tones.of_wait(wait_s)),)
 
 
 def _whereabouts(graph: LockGraph, session: Session | None, shown: TreeRow) -> tuple[Cell, ...]:

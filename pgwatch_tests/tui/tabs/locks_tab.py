@@ -157,7 +157,7 @@ class LocksTab(DashboardTab):
             if not self._several and any(graph.other_database(party) for party in graph.nodes):
                 self._several = True
                 self.table.use(COLUMNS_OF_SEVERAL)
-            rows = live_rows(graph, self._rows, selected=self.table.current_key, marks=self.app.no_color)
+            rows = live_rows(graph, self._rows, selected=self.table.current_key)
             self.show_rows(rows, self.no_match("blocked session"), self._heir)
             self._drawn = graph, self._rows
         self.show_selected()
@@ -208,9 +208,7 @@ class LocksTab(DashboardTab):
     def _follow_cursor(self) -> None:
         graph = self._graph
         if graph is not None and self._rows:
-            self.table.show(
-                live_rows(graph, self._rows, selected=self.table.current_key, marks=self.app.no_color)
-            )
+            self.table.show(live_rows(graph, self._rows, selected=self.table.current_key))
         self.show_selected()
 
     def show_selected(self) -> None:

@@ -54,8 +54,6 @@ COLUMNS: dict[SweepsSection, tuple[Column, ...]] = {
     ),
 }
 _GROUP_TONES: dict[Group, Tone] = {"goes": "lit", "stays": "", "needs you": "warning"}
-_MARKS: dict[Tone, str] = {"trouble": "! ", "warning": "* ", "notice": "? "}
-"""Stand for colours where there are none."""
 
 
 @dataclass(slots=True)
@@ -97,15 +95,15 @@ class SweepsState:
         report = self.report
         return report is not None and report.dry_run and (report.interrupted or bool(report.error))
 
-    def rows(self, *, marks: bool = False) -> list[LiveRow]:
-        """The rows of the open section. With `marks`, what colours would tell is told by characters."""
+    def rows(self) -> list[LiveRow]:
+        """The rows of the open section."""
         match self.section:
             case "plan":
-                return [] if self.report is None else plan_rows(self.report, marks=marks)
+                return [] if self.report is None else plan_rows(self.report)
             case "jobs":
-                return job_rows(self.jobs, marks=marks)
+                return job_rows(self.jobs)
             case "history":
-                return history_rows(self.history or (), marks=marks)
+                return history_rows(self.history or ())
 
     def detail(self, key: str | None) -> Detail | None:
         """The detail of the row of that key in the open section."""
@@ -188,7 +186,7 @@ def _stale(trouble: str) -> str:
     return f"stale: {plain(trouble)}" if trouble else ""
 
 
-def plan_rows(report: SweepReport, *, marks: bool = False) -> list[LiveRow]:
+def plan_rows(report: SweepReport) -> list[LiveRow]:
     """A row per cause: what goes, what stays, what needs somebody."""
     rows = []
     before = ""
@@ -196,11 +194,10 @@ def plan_rows(report: SweepReport, *, marks: bool = False) -> list[LiveRow]:
         words = _group_words(line.group, report)
         group = Toned(words, _GROUP_TONES[line.group] if words != before else "quiet")
         before = words
-        mark = _MARKS.get(line.tone, "") if marks else ""
         number = "?" if line.number is None else f"{line.number:,}"
         cells: tuple[Cell, ...] = (
             (group,),
-            (Toned(f"{mark}{line.what}", line.tone),),
+            (Toned(line.what, line.tone),),
             (Toned(number, line.tone),),
             ", ".join(line.objects),
             (Toned(line.so, "quiet"),),
@@ -209,7 +206,7 @@ def plan_rows(report: SweepReport, *, marks: bool = False) -> list[LiveRow]:
     return rows
 
 
-def job_rows(jobs: tuple[JobState, ...], *, marks: bool = False) -> list[LiveRow]:
+def job_rows(jobs: tuple[JobState, ...]) -> list[LiveRow]:
     """A row per job."""
     return [
         LiveRow(
@@ -219,7 +216,7 @@ def job_rows(jobs: tuple[JobState, ...], *, marks: bool = False) -> list[LiveRow
                 f"{job.action}, dry run" if job.dry_run and job.action != "leaks" else job.action,
                 plain(job.when),
                 _next_run(job),
-                _last_time(job, marks=marks),
+                _last_time(job),
             ),
             "quiet" if job.paused or not job.enabled else "",
         )
@@ -227,7 +224,7 @@ def job_rows(jobs: tuple[JobState, ...], *, marks: bool = False) -> list[LiveRow
     ]
 
 
-def history_rows(entries: tuple[HistoryEntry, ...], *, marks: bool = False) -> list[LiveRow]:
+def history_rows(entries: tuple[HistoryEntry, ...]) -> list[LiveRow]:
     """A row per entry, in their order."""
     return [
         LiveRow(
@@ -236,7 +233,7 @@ def history_rows(entries: tuple[HistoryEntry, ...], *, marks: bool = False) -> l
                 day_and_time(entry.started_at),
                 plain(entry.database),
                 sweep_history.action(entry),
-                _result(entry, marks=marks),
+                _result(entry),
                 durations.short(entry.duration_s) or "?",
                 (Toned(plain(f"{entry.account}, {entry.trigger}"), "quiet"),),
             ),
@@ -268,15 +265,15 @@ def _next_run(job: JobState) -> str:
     return "unknown" if job.next_run is None else day_and_minute(job.next_run)
 
 
-def _last_time(job: JobState, *, marks: bool) -> Cell:
+def _last_time(job: JobState) -> Cell:
     if job.last is None:
         return "never ran"
-    return (Toned(f"{day_and_minute(job.last.started_at)} ", "quiet"), *_result(job.last, marks=marks))
+    return (Toned(f"{day_and_minute(job.last.started_at)} ", "quiet"), *_result(job.last))
 
 
-def _result(entry: HistoryEntry, *, marks: bool) -> tuple[Toned, ...]:
+def _result(entry: HistoryEntry) -> tuple[Toned, ...]:
     tone = sweep_detail.result_tone(entry)
-    return (Toned(f"{_MARKS.get(tone, '') if marks else ''}{result_words(entry)}", tone),)
+    return (Toned(result_words(entry), tone),)
 
 
 def _keyed(report: SweepReport) -> dict[str, CauseLine]:

@@ -94,7 +94,7 @@ class SweepsTab(DashboardTab):
 
     def redraw(self) -> None:
         state = self._state
-        rows = state.rows(marks=self.app.no_color)
+        rows = state.rows()
         empty = self.no_match("line") if rows else state.empty(self._under_way is not None)
         self.show_rows([row for row in rows if self.row_filter.fits(row.texts)], empty)
         self.query_one("#sweep-sections", StillText).say(state.heads())

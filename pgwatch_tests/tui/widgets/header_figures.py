@@ -14,7 +14,7 @@ from pgwatch_tests.reports.verdict.verdict import Facts
 from pgwatch_tests.text.numbers import plural
 from pgwatch_tests.text.plain_text import plain, shortened_middle
 from pgwatch_tests.text.times import zone
-from pgwatch_tests.text.toned_text import Tone, Toned
+from pgwatch_tests.text.toned_text import MARKS, Tone, Toned
 
 _BETWEEN = " · "
 _LEFT = ("database", "server", "version")
@@ -41,11 +41,19 @@ def live_manner(refresh_s: float, *, is_read_only: bool) -> Manner:
     return Manner((f"every {pace}", pace), is_read_only=is_read_only)
 
 
-def header_line(snapshot: LockSnapshot, trend: Trend, manner: Manner, width: int) -> tuple[Toned, ...]:
-    """The line: the server at the left, the figures at the right end of `width` cells."""
+def header_line(
+    snapshot: LockSnapshot, trend: Trend, manner: Manner, width: int, *, marks: bool = False
+) -> tuple[Toned, ...]:
+    """The line: the server at the left, the figures at the right end of `width` cells.
+
+    With `marks`, a figure that is a trouble, or soon one, has one: its colour can't be seen.
+    """
     parts, shorter = _parts(snapshot, trend, manner)
-    shown = fitting_parts(parts, shorter, width)
     tones = _tones(snapshot)
+    if marks:
+        parts = {name: _marked(text, tones[name]) for name, text in parts.items()}
+        shorter = [(name, _marked(text, tones[name])) for name, text in shorter]
+    shown = fitting_parts(parts, shorter, width)
     left = _joined(shown, [name for name in shown if name in _LEFT], tones)
     right = _joined(shown, [name for name in shown if name not in _LEFT], tones)
     room = width - sum(cell_len(part.text) for part in (*left, *right))
@@ -56,6 +64,11 @@ def with_runs(facts: Facts, snapshot: LockSnapshot) -> Facts:
     """The facts with the runs that live, as their sessions announce them."""
     runs = {one.pid: run for one in snapshot.clients if (run := announced(one.application_name)) is not None}
     return replace(facts, runs=len(set(runs.values())), run_pids=frozenset(runs))
+
+
+def _marked(text: str, tone: Tone) -> str:
+    # Of what is worth a look only, such as `read-only`, the words are enough.
+    return f"{MARKS[tone]} {text}" if text and tone in ("trouble", "warning") else text
 
 
 def _joined(shown: Mapping[str, str], names: Sequence[str], tones: Mapping[str, Tone]) -> list[Toned]:

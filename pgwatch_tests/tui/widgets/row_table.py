@@ -21,7 +21,7 @@ from textual.reactive import Reactive
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
-from pgwatch_tests.text.toned_text import Cell, Tone, Toned, marked, shortened
+from pgwatch_tests.text.toned_text import Cell, Tone, Toned, marked, shortened, told_by_marks
 from pgwatch_tests.tui.widgets.column_widths import Column
 from pgwatch_tests.tui.widgets.table_rows import LiveRow
 from pgwatch_tests.tui.widgets.themes import tone_styles
@@ -174,7 +174,10 @@ class RowTable(ScrollView, can_focus=True):
         ]
 
     def _marked_cells(self, row: LiveRow) -> tuple[Cell, ...]:
-        return (marked(row.cells[0]), *row.cells[1:]) if row.key in self._marked else row.cells
+        cells = row.cells
+        if self.app.no_color:
+            cells = told_by_marks(cells, row.tone, [column.right for column in self._columns])
+        return (marked(cells[0]), *cells[1:]) if row.key in self._marked else cells
 
     def render_line(self, y: int) -> Strip:
         """The line `y` of what is on the screen."""

@@ -112,7 +112,8 @@ class StatusLine(Vertical):
         status = self.status
         if status.snapshot is None:
             return status.absence if status.manner.is_recorded or not status.trouble else "Not connected"
-        return header_line(status.snapshot, status.trend, status.manner, width)
+        marks = self.app.no_color
+        return header_line(status.snapshot, status.trend, status.manner, width, marks=marks)
 
     def _show_banner(self) -> None:
         status = self.status

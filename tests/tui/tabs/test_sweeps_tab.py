@@ -372,7 +372,7 @@ async def test_without_colours_marks_tell(monkeypatch: pytest.MonkeyPatch, size:
     _, app = dashboard(Sweeping(plan, history=(failed,), jobs=(replace(JOBS[0], last=failed),)))
     async with app.run_test(size=size) as pilot:
         drawn = await press(pilot, "5", "p")
-        for words in ("! unmarked, by CASCADE", "* shared with real data", "? not checked"):
+        for words in ("! unmarked, by CASCADE", "* Needs you", "? not checked"):
             assert words in drawn
         assert "! failed" in await press(pilot, "s")
         assert "! failed" in await press(pilot, "s")
