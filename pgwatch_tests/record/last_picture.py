@@ -22,14 +22,13 @@ def last_picture(snapshot: LockSnapshot) -> LastPicture:
         known = waits.get(group.waiter)
         if known is None or (group.wait_s or 0.0) > (known.wait_s or 0.0):
             waits[group.waiter] = group
-    blocking = {blocker for group in snapshot.shown_groups for blocker in group.blockers}
     shown = [
         one
         for one in snapshot.sessions
         if one.application_name != OWN_NAME
-        and (Party(one.pid) in blocking | waits.keys() or (one.is_client and _tells(one)))
+        and (Party(one.pid) in graph.nodes or (one.is_client and _tells(one)))
     ]
-    shown.sort(key=lambda one: (_rank(one, waits, blocking), one.application_name, one.pid))
+    shown.sort(key=lambda one: (_rank(one, graph), one.application_name, one.pid))
     return LastPicture(
         snapshot.sampled_at,
         tuple(_session(graph, Party(one.pid), waits.get(Party(one.pid))) for one in shown[:MOST_SESSIONS]),
@@ -41,11 +40,11 @@ def _tells(session: Session) -> bool:
     return session.state != "idle" or session.identity is not None
 
 
-def _rank(session: Session, waits: dict[Party, EdgeGroup], blocking: set[Party]) -> int:
+def _rank(session: Session, graph: LockGraph) -> int:
     party = Party(session.pid)
-    if party in waits:
+    if party in graph.groups:
         return 0
-    if party in blocking:
+    if graph.blocks_directly(party):
         return 1
     return 3 if session.state == "idle" else 2
 

@@ -85,7 +85,8 @@ class LockGraph(WaitForGraph[Party]):
             waiter
             for waiter in sorted(self.waiters(party))
             if all(
-                set(group.blockers) == {party} and group.lock.type != "tuple" for group in self.groups[waiter]
+                group.lock.type != "tuple" and tuple(group.blockers[:2]) == (party,)
+                for group in self.groups[waiter]
             )
         )
 

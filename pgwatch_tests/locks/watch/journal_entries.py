@@ -14,6 +14,8 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cache, partial
+from itertools import chain, islice
 
 from pgwatch_tests.locks.contention.contention import responsible
 from pgwatch_tests.locks.diagnosis.rules import diagnose
@@ -94,10 +96,13 @@ class JournalEntries:
             key: known for key, known in self._known.items() if key in self._began and key not in waits
         }
         rewritten = 0
+        # Once for each: thousands in a queue have the same roots.
+        side = cache(partial(side_of, graph, ahead_s=ahead_s))
         for key, groups in waits.items():
             waiter, first = groups[0].waiter, groups[0]
             known = self._known.get(key)
-            blockers = list(dict.fromkeys(party for group in groups for party in group.blockers))
+            # Each once: those whom one wait is for are either holders or queued ahead.
+            blockers = list(islice(chain.from_iterable(one.blockers for one in groups), _MOST_BLOCKERS))
             behind = roots.get(waiter, [])
             diagnosis = diagnoses[behind[0]] if behind else None
             if known is None:
@@ -105,10 +110,10 @@ class JournalEntries:
             began = self._began[key]
             wait = JournalWait(
                 number=self._last_number if known is None else known.written.number,
-                waiter=side_of(graph, waiter, ahead_s),
-                blockers=tuple(side_of(graph, party, ahead_s) for party in blockers[:_MOST_BLOCKERS]),
-                more_blockers=max(0, len(blockers) - _MOST_BLOCKERS),
-                roots=tuple(side_of(graph, party, ahead_s) for party in behind[:_MOST_ROOTS]),
+                waiter=side(waiter),
+                blockers=tuple(map(side, blockers)),
+                more_blockers=sum(len(one.blockers) for one in groups) - len(blockers),
+                roots=tuple(map(side, behind[:_MOST_ROOTS])),
                 lock=first.lock.type,
                 mode=lock_modes.in_words(first.lock.mode) if first.lock.mode else "",
                 held_mode=lock_modes.in_words(first.lock.held_mode) if first.lock.held_mode else "",
@@ -185,7 +190,7 @@ class JournalEntries:
 def _by_wait(groups: Sequence[EdgeGroup]) -> dict[WaitKey, list[EdgeGroup]]:
     """The edges of each wait: those whose blocker holds the lock before those merely queued ahead."""
     waits: dict[WaitKey, list[EdgeGroup]] = {}
-    for group in sorted(groups, key=lambda one: (one.kind == "soft", one.blockers)):
+    for group in sorted(groups, key=lambda one: (one.kind == "soft", one.blockers[:1])):
         waits.setdefault(group.wait_key, []).append(group)
     return waits
 

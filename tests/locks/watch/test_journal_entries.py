@@ -8,9 +8,11 @@ from datetime import timedelta
 import pytest
 
 from pgwatch_tests.locks.graph.settled_waits import settle
-from pgwatch_tests.locks.model import Edge, LockSnapshot, Session
+from pgwatch_tests.locks.lock_queue import LockQueue
+from pgwatch_tests.locks.model import Edge, LockSnapshot, Party, Session
 from pgwatch_tests.locks.watch.journal_entries import JournalEntries
 from pgwatch_tests.locks.watch.wait_history import WaitHistory
+from pgwatch_tests.locks.watch.wait_journal import JournalWait
 from tests.locks.snapshots import MOMENT, edge, session, snapshot
 
 AHEAD_S = 100.0
@@ -205,3 +207,22 @@ def test_after_a_reconnect_a_known_wait_is_still_the_same() -> None:
     watch.poll(1.5, waits_before_14())
     [seen] = watch.history.open.values()
     assert round(seen.waited_s, 3) == 0.5
+
+
+def test_a_long_queue_names_the_holder_and_the_first_in_it() -> None:
+    pids = range(20, 60)
+    queue = LockQueue([Party(pid) for pid in pids])
+    bare = snapshot(tuple(edge(pid, 11) for pid in pids))
+    behind = [
+        replace(group, kind="soft", blockers=queue.first(place))
+        for place, group in enumerate(bare.groups)
+        if place
+    ]
+    entries = JournalEntries().of(settle(None, replace(bare, groups=(*behind, *bare.groups))), here(0.0))
+    waits = {one.waiter.pid: one for one in entries if isinstance(one, JournalWait)}
+    assert waits.keys() == set(pids)
+    for place, pid in enumerate(pids):
+        blockers = [side.pid for side in waits[pid].blockers]
+        assert blockers == [11, *pids[:place]][: len(blockers)]
+        assert len(blockers) + waits[pid].more_blockers == 1 + place
+        assert [side.pid for side in waits[pid].roots] == [11]
