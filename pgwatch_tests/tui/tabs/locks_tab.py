@@ -242,7 +242,7 @@ class LocksTab(DashboardTab):
         table = self.table
         room = max(1, table.scrollable_content_region.height - HEAD)
         first, last = round(table.scroll_y), round(table.scroll_y) + room - 1
-        roots = [number for number, row in enumerate(self._rows) if not row.above]
+        roots = self._root_rows
         above, below = sum(one < first for one in roots), sum(one > last for one in roots)
         told = [self._verdict_elsewhere()]
         told += [f"{plural(above, 'group')} above"] if above else []
@@ -301,17 +301,37 @@ class LocksTab(DashboardTab):
 
     def next_root(self, step: int) -> str:
         """Goes to the next root blocker (1) or the previous one (-1); returns why not, if there is none."""
-        roots = [number for number, row in enumerate(self._rows) if not row.above]
-        if not roots:
-            return "Nothing is blocked: there is no root blocker."
+        if told := self._no_root:
+            return told
+        roots = self._root_rows
         row = self._row
         here = -1 if row is None else self._numbers[row.key]
         ahead = [one for one in roots if (one > here if step > 0 else one < here)]
         target = (ahead or roots)[0 if step > 0 else -1]
         if target == here:
             return "This is the only root blocker."
-        self.table.select(self._rows[target].key)
+        # With its waiters: the row below the fold may be the one that somebody looks for.
+        group_ends = next((one for one in roots if one > target), len(self._rows))
+        self.table.select(self._rows[target].key, group_ends - target - 1)
         return ""
+
+    @property
+    def _root_rows(self) -> list[int]:
+        """The numbers of the rows of root blockers."""
+        return [number for number, row in enumerate(self._rows) if not row.above]
+
+    @property
+    def _no_root(self) -> str:
+        """Why there is no root blocker to go to; empty if there is one."""
+        if self._rows:
+            return ""
+        if self.row_filter and self._graph is not None and self._graph.trees:
+            return self.no_match("blocked session")
+        return "Nothing is blocked: there is no root blocker."
+
+    def why_not(self, action: str, _: tuple[object, ...] = ()) -> str:
+        """Why an action does nothing now; empty if it does."""
+        return self._no_root if action == "next_root" else super().why_not(action)
 
     def next_deadlock(self) -> str:
         """Goes to the next deadlock, and opens what hides it; where none lasts, shows those that are over.

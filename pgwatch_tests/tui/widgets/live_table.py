@@ -156,12 +156,14 @@ class LiveTable(RowTable):
         self._fit(self._lengths(self._rows))
         self.refresh()
 
-    def select(self, key: str) -> None:
-        """Moves the cursor to the row of `key`, if it is there, and scrolls it into view."""
+    def select(self, key: str, below: int = 0) -> None:
+        """Moves the cursor to the row of `key`, if it is there, and scrolls to it and so many rows below."""
         number = _position(self._rows, key)
         if number is not None:
             self._regain_cursor()
             self.move_cursor(row=number)
+            if below:
+                self._scroll_to_cursor(below)
 
     def choose(self) -> None:
         """Takes the selected row for chosen, as if the cursor had been moved there."""

@@ -262,8 +262,9 @@ class RowTable(ScrollView, can_focus=True):
             self.post_message(self.RowHighlighted())
         self._scroll_to_cursor()
 
-    def _scroll_to_cursor(self) -> None:
-        region = Region(0, self.cursor_row + HEAD, 1, 1)
+    def _scroll_to_cursor(self, below: int = 0) -> None:
+        """Scrolls to the cursor's row, and to as many `below` it as fit."""
+        region = Region(0, self.cursor_row + HEAD, 1, min(1 + below, self._page))
         self.scroll_to_region(region, animate=False, spacing=Spacing(HEAD, 0, 0, 0), force=True)
 
     def action_cursor_up(self) -> None:

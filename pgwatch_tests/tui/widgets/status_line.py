@@ -124,7 +124,8 @@ class StatusLine(Vertical):
         elif status.trouble and status.snapshot is not None:
             text = f"Stale, data {status.age_s} s old: {plain(status.trouble)}"
         elif status.paused:
-            text = f"Paused, data {status.age_s} s old. {status.paused_keys}."
+            age = f", data {status.age_s} s old" if status.snapshot is not None else ""
+            text = f"Paused{age}. {status.paused_keys}."
         else:
             text = ""
         banner = self.query_one("#banner", StillText)

@@ -40,7 +40,7 @@ OFFERED = [
     (True, "4", ["s", "x"]),
     (True, "5", ["s", "p", "w"]),
     (True, "5s", ["s", "p", "w", "n", "o"]),
-    (False, "1", ["n"]),
+    (False, "1", []),
     (False, "2", []),
     (False, "3", []),
     (False, "4", []),

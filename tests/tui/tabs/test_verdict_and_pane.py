@@ -125,3 +125,18 @@ async def test_80_columns_tell_the_database_of_a_root_in_another_one() -> None:
         await settled(pilot)
         assert " · pid 7 · " in screen_text(app)
         assert "test_app_gw1\n" in screen_text(app)
+
+
+async def test_the_next_root_is_shown_with_its_waiters() -> None:
+    source = Feed(blocking(*((root, 2) for root in range(1, 9))), leak_report())
+    app = source.dashboard()
+    async with app.run_test(notifications=True, size=(80, 24)) as pilot:
+        await settled(pilot)
+        await pilot.press("N")
+        await settled(pilot)
+        assert selected(pilot).startswith("pid 8 ")
+        drawn = screen_text(app)
+        assert " └ test_82 " in drawn
+        await pilot.press("slash", *"nobody", "enter", "n")
+        await settled(pilot)
+        assert any("No blocked session matches" in one.message for one in app._notifications)
