@@ -92,6 +92,7 @@ class SessionActions:
         self._afterwards = afterwards
         self._read_rights = read_rights
         self._rights: SignalRights | None = None
+        self._last_advised: tuple[LockGraph, Party, Unblocking | None] | None = None
         self.done: deque[Done] = deque(maxlen=_MOST_KEPT)
         """The last ones, the newest first."""
 
@@ -138,7 +139,7 @@ class SessionActions:
         if not self._can_ask():
             return
         root = graph.root_of(party) or party
-        advised = _advised(graph, root)
+        advised = self._advised(graph, root)
         if advised is None:
             reason = "nobody waits for it" if not graph.blocks(root) else "its advice names no statement"
             tell(self._app, f"Nothing to do about {graph.who(root)} now: {reason}.")
@@ -171,13 +172,16 @@ class SessionActions:
 
         Empty if something would.
         """
+        # Asked for each key of the footer, and with each move of the cursor.
+        if self._rights is None or not self._rights.may_be_refused:
+            return ""
         root = graph.root_of(party)
         try:
             if how is not None:
                 actions = [action_on(graph, party, how)]
                 actions += [one for one in (_root_first(graph, actions[0], how),) if one is not None]
             else:
-                advised = _advised(graph, root or party)
+                advised = self._advised(graph, root or party)
                 does: How = "cancel" if advised is not None and advised.how == "cancel" else "terminate"
                 actions = [] if advised is None else [action_on(graph, advised.party, does)]
         except RefusedError:
@@ -188,6 +192,13 @@ class SessionActions:
         last = actions[-1]
         who = last.who if isinstance(last, SessionAction) else str(last.party)
         return f"The server would refuse this for {plain(who)}: {plain(refusals[-1])}."
+
+    def _advised(self, graph: LockGraph, root: Party) -> Unblocking | None:
+        """What frees those who wait for a root blocker; None if nobody does, or if no statement helps."""
+        if self._last_advised is None or self._last_advised[:2] != (graph, root):
+            found = unblocking(graph, root, diagnose(graph, root)) if graph.blocks(root) else None
+            self._last_advised = graph, root, found
+        return self._last_advised[2]
 
     def show_done(self) -> None:
         """Opens the list of what was done."""
@@ -228,11 +239,6 @@ class SessionActions:
         if isinstance(action, SessionAction):
             what = what.replace(f"pid {action.pid}", plain(action.who))
         self.done.appendleft(Done(datetime.now(UTC), what, outcome, tone))
-
-
-def _advised(graph: LockGraph, root: Party) -> Unblocking | None:
-    """What frees those who wait for a root blocker; None if nobody does, or if no statement helps."""
-    return unblocking(graph, root, diagnose(graph, root)) if graph.blocks(root) else None
 
 
 def _root_first(graph: LockGraph, action: Action, how: How) -> Action | None:

@@ -32,6 +32,11 @@ class SignalRights:
     roles: Mapping[int, Role]
     """By OID."""
 
+    @property
+    def may_be_refused(self) -> bool:
+        """Whether there is anything that the server might refuse: a superuser may do all."""
+        return any(one.is_own and not one.is_superuser for one in self.roles.values())
+
     def refusal(self, graph: LockGraph, action: Action) -> str:
         """Why the server will refuse an action, and which GRANT helps.
 
