@@ -41,3 +41,9 @@ def test_the_headings_are_the_messages() -> None:
     headings = re.findall(r"^## (.+)$", faq.PATH.read_text(encoding="utf-8"), re.MULTILINE)
     assert sorted(headings) == sorted(one.message for one in SYMPTOMS)
     assert set(faq.blocks()) <= {one.name for one in SYMPTOMS}
+
+
+def test_times_are_compared_whatever_their_units() -> None:
+    old = [comparable(f"would be dropped, {age} old", "x_test") for age in ("911 d 23 h", "912 d", "0.2 s")]
+    assert len(set(old)) == 1
+    assert comparable("blocks 2 tests", "x_test") != comparable("blocks 2 test", "x_test")
