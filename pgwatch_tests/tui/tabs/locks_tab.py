@@ -9,7 +9,6 @@ from textual import on
 from textual.app import ComposeResult
 
 from pgwatch_tests.locks.contention.contention import Contention
-from pgwatch_tests.locks.diagnosis.evidence import Diagnosis
 from pgwatch_tests.locks.diagnosis.rules import diagnose
 from pgwatch_tests.locks.diagnosis.unblocking import unblocking
 from pgwatch_tests.locks.graph.lock_graph import LockGraph
@@ -65,7 +64,6 @@ class LocksTab(DashboardTab):
         self._numbers: dict[str, int] = {}
         self._switched: OrderedDict[str, None] = OrderedDict()
         """Keys of the rows that were folded or opened by hand, the last one last."""
-        self._diagnoses: dict[Party, Diagnosis] = {}
         self._drawn: tuple[LockGraph, list[FoldedRow]] | None = None
         """What the shown rows were made of: a row's heirs are among those of its tree."""
         self._empty: Cell = ""
@@ -90,7 +88,7 @@ class LocksTab(DashboardTab):
     def take(self, data: TabData) -> None:
         graph, self._contention = data.graph, lambda: data.contention
         if graph is not self._graph:
-            self._graph, self._diagnoses = graph, {}
+            self._graph = graph
         if graph is None:
             self._empty = data.absence
         else:
@@ -133,7 +131,7 @@ class LocksTab(DashboardTab):
         if graph is None or row is None:
             return []
         found = []
-        free = None if graph.snapshot.is_past else unblocking(graph, row.root, self._diagnosis(row.root))
+        free = None if graph.snapshot.is_past else unblocking(graph, row.root, diagnose(graph, row.root))
         if free is not None:
             found.append(("the advice's SQL", free.sql))
         session = None if row.party is None else graph.sessions.get(row.party)
@@ -198,12 +196,6 @@ class LocksTab(DashboardTab):
         group = set() if tree is None else {key_of(graph, one) for one in (tree.node, *waiters_below(tree))}
         return next((row.key for row in self._rows if row.key in group), None)
 
-    def _diagnosis(self, root: Party) -> Diagnosis:
-        assert self._graph is not None, "rows are made of a graph"
-        if root not in self._diagnoses:
-            self._diagnoses[root] = diagnose(self._graph, root)
-        return self._diagnoses[root]
-
     @on(LiveTable.RowHighlighted)
     def _follow_cursor(self) -> None:
         graph = self._graph
@@ -221,7 +213,7 @@ class LocksTab(DashboardTab):
         if graph is None or row is None:
             return None
         acts = self._acts and self._row is not None
-        diagnosis = self._diagnosis(row.root)
+        diagnosis = diagnose(graph, row.root)
         if isinstance(row.shown, Queue):
             return queue_detail(graph, row.shown, row.root, diagnosis, self.key, acts=acts)
         party = row.shown.party
@@ -247,7 +239,7 @@ class LocksTab(DashboardTab):
         told = [self._verdict_elsewhere()]
         told += [f"{plural(above, 'group')} above"] if above else []
         told += [f"{plural(below, 'more group')} below"] if below else []
-        self.query_one(DetailPane).border_title = " · ".join(filter(None, told))
+        self.query_one(DetailPane).say_in_border(" · ".join(filter(None, told)))
 
     def _verdict_elsewhere(self) -> str:
         """`Verdict: test_import, home goes there`: where the pane is about another."""

@@ -18,13 +18,15 @@ _LEAST_TABLE = 4
 
 
 class DetailPane(VerticalScroll):
-    """Shows a Detail; hidden without one. What is in its upper border is said by `border_title`."""
+    """Shows a Detail; hidden without one. What is in its upper border is said by
+    `say_in_border`."""
 
     def __init__(self, *, id: str) -> None:
         super().__init__(id=id, can_focus=False)
         self._detail: Detail | None = None
         self._rows = 0
         self._drawn: tuple[object, ...] = ()
+        self._in_border = ""
         self._opens = "⏎"
 
     def compose(self) -> ComposeResult:
@@ -37,6 +39,11 @@ class DetailPane(VerticalScroll):
         self._detail, self._rows, self._opens = detail, rows, opens
         self.display = detail is not None
         self.fit()
+
+    def say_in_border(self, text: str) -> None:
+        """Says `text` in the upper border, drawn only if it changed."""
+        if text != self._in_border:
+            self._in_border = self.border_title = text
 
     def fit(self) -> None:
         """Draws the detail for the present room: of the tab that it is in."""
