@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Literal
+from weakref import WeakKeyDictionary
 
 from pgwatch_tests.locks.diagnosis.evidence import Diagnosis, RootBlocker
 from pgwatch_tests.locks.graph.lock_graph import LockGraph
@@ -24,11 +25,23 @@ class Unblocking:
     """Where it has to be run; empty for anywhere on the server."""
 
 
+_FOUND: WeakKeyDictionary[LockGraph, dict[tuple[Party, str], Unblocking | None]] = WeakKeyDictionary()
+
+
 def unblocking(graph: LockGraph, root: Party, diagnosis: Diagnosis) -> Unblocking | None:
     """The statement in the advice about `root`; None if it has none.
 
-    Only a statement about the root, or who waits for it, is one: an advice cites names of others' choice.
+    Only a statement about the root, or who waits for it, is one: an advice cites names of others' choice. It
+    is looked for once in each graph, as the diagnosis is.
     """
+    found = _FOUND.setdefault(graph, {})
+    key = root, diagnosis.advice
+    if key not in found:
+        found[key] = _unblocking(graph, root, diagnosis)
+    return found[key]
+
+
+def _unblocking(graph: LockGraph, root: Party, diagnosis: Diagnosis) -> Unblocking | None:
     if not root.pid:
         prepared = graph.prepared.get(root)
         sql = f"ROLLBACK PREPARED {literal(root.gid)}"

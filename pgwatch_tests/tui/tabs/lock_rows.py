@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import pairwise
 
@@ -47,26 +47,41 @@ _ROOM_FOR_QUERY = 300
 _STATES = {"active": "runs a statement", "idle": "idle, no transaction open"}
 
 
-def live_rows(graph: LockGraph, rows: Sequence[FoldedRow], *, selected: str | None = None) -> list[LiveRow]:
-    """The rows of the table. The guides from the row of the `selected` key to its root are lit."""
-    labels = {row.key: _label(graph, row.shown) for row in rows if isinstance(row.shown, TreeRow)}
-    places = places_shown(labels.values())
-    width = _name_width(rows, labels)
-    lit = _lit_guides(rows, selected)
-    found = []
-    for number, row in enumerate(rows):
-        guides = _guides(row, lit.get(number, frozenset()))
+class LockRows:
+    """Makes the rows of the table, one by one, of the rows of the tree."""
+
+    def __init__(self, graph: LockGraph, rows: Sequence[FoldedRow]) -> None:
+        self._graph = graph
+        self._rows = rows
+        self._labels = {row.key: _label(graph, row.shown) for row in rows if isinstance(row.shown, TreeRow)}
+        self._places = places_shown(self._labels.values())
+        self._width = _name_width(rows, self._labels)
+
+    def row(self, number: int, lit: frozenset[int]) -> LiveRow:
+        """The row of that number, with those of its guides `lit`."""
+        row = self._rows[number]
+        guides = _guides(row, lit)
         if isinstance(row.shown, Queue):
-            found.append(_queue_row(row.key, row.shown, guides))
-        else:
-            label = labels[row.key]
-            found.append(_party_row(graph, row, row.shown, label, places[label], guides, width))
-    return found
+            return _queue_row(row.key, row.shown, guides)
+        label = self._labels[row.key]
+        place = self._places[label]
+        return _party_row(self._graph, row, row.shown, label, place, guides, self._width)
+
+    def all(self, lit: Mapping[int, frozenset[int]]) -> list[LiveRow]:
+        """All rows, with the guides `lit` that `lit_guides` tells."""
+        return [self.row(number, lit.get(number, NONE_LIT)) for number in range(len(self._rows))]
 
 
-def _lit_guides(rows: Sequence[FoldedRow], selected: str | None) -> dict[int, frozenset[int]]:
-    """The guides of each row that lead from the selected row to its root: their places in the row."""
-    number = next((number for number, row in enumerate(rows) if row.key == selected), None)
+NONE_LIT: frozenset[int] = frozenset()
+
+
+def live_rows(graph: LockGraph, rows: Sequence[FoldedRow], *, selected: int | None = None) -> list[LiveRow]:
+    """The rows of the table. The guides from the row of the number `selected` to its root are lit."""
+    return LockRows(graph, rows).all(lit_guides(rows, selected))
+
+
+def lit_guides(rows: Sequence[FoldedRow], number: int | None) -> dict[int, frozenset[int]]:
+    """The guides of each row that lead from the row `number` to its root: their places in the row."""
     if number is None:
         return {}
     chain = (*rows[number].above, number)

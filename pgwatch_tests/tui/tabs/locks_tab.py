@@ -30,7 +30,7 @@ from pgwatch_tests.reports.verdict.verdict import short_name, subject
 from pgwatch_tests.text.numbers import plural
 from pgwatch_tests.text.plain_text import plain
 from pgwatch_tests.text.toned_text import Cell
-from pgwatch_tests.tui.tabs.lock_rows import COLUMNS, COLUMNS_OF_SEVERAL, live_rows
+from pgwatch_tests.tui.tabs.lock_rows import COLUMNS, COLUMNS_OF_SEVERAL, NONE_LIT, LockRows, lit_guides
 from pgwatch_tests.tui.tabs.tab import DashboardTab, TabData
 from pgwatch_tests.tui.widgets.detail_pane import TALL, DetailPane
 from pgwatch_tests.tui.widgets.live_table import LiveTable
@@ -66,6 +66,9 @@ class LocksTab(DashboardTab):
         """Keys of the rows that were folded or opened by hand, the last one last."""
         self._drawn: tuple[LockGraph, list[FoldedRow]] | None = None
         """What the shown rows were made of: a row's heirs are among those of its tree."""
+        self._made: LockRows | None = None
+        """What makes the shown rows, and which of their guides are lit."""
+        self._lit: dict[int, frozenset[int]] = {}
         self._empty: Cell = ""
         self._several = False
         """Whether sessions of other databases than the tested one were seen."""
@@ -155,8 +158,9 @@ class LocksTab(DashboardTab):
             if not self._several and any(graph.other_database(party) for party in graph.nodes):
                 self._several = True
                 self.table.use(COLUMNS_OF_SEVERAL)
-            rows = live_rows(graph, self._rows, selected=self.table.current_key)
-            self.show_rows(rows, self.no_match("blocked session"), self._heir)
+            self._lit = lit_guides(self._rows, self._numbers.get(self.table.current_key or ""))
+            self._made = LockRows(graph, self._rows)
+            self.show_rows(self._made.all(self._lit), self.no_match("blocked session"), self._heir)
             self._drawn = graph, self._rows
         self.show_selected()
 
@@ -198,9 +202,13 @@ class LocksTab(DashboardTab):
 
     @on(LiveTable.RowHighlighted)
     def _follow_cursor(self) -> None:
-        graph = self._graph
-        if graph is not None and self._rows:
-            self.table.show(live_rows(graph, self._rows, selected=self.table.current_key))
+        if self._made is not None and self._rows:
+            before, self._lit = (
+                self._lit,
+                lit_guides(self._rows, self._numbers.get(self.table.current_key or "")),
+            )
+            numbers = [one for one in {**before, **self._lit} if before.get(one) != self._lit.get(one)]
+            self.table.change({one: self._made.row(one, self._lit.get(one, NONE_LIT)) for one in numbers})
         self.show_selected()
 
     def show_selected(self) -> None:

@@ -136,6 +136,13 @@ class RowTable(ScrollView, can_focus=True):
             elif rows[number] != before[number]:
                 self._refresh_cells(number, before[number], rows[number])
 
+    def change(self, changed: Mapping[int, LiveRow]) -> None:
+        """Replaces rows, by their numbers, with others of the same key and as long cells."""
+        rows = list(self._rows)
+        for number, row in changed.items():
+            rows[number] = row
+        self.set_rows(tuple(rows))
+
     def set_widths(self, widths: tuple[int, ...]) -> None:
         """Gives the columns other widths."""
         self._widths = widths

@@ -29,5 +29,13 @@ def longest_cells(rows: Iterable[tuple[Cell, ...]], columns: int) -> tuple[int, 
     longest = [0] * columns
     for cells in rows:
         for position, cell in enumerate(cells):
-            longest[position] = max(longest[position], cell_len(text_of(cell)))
+            if not cell:
+                continue
+            length = _length(cell) if isinstance(cell, str) else sum([_length(part.text) for part in cell])
+            if length > longest[position]:
+                longest[position] = length
     return tuple(longest)
+
+
+def _length(text: str) -> int:
+    return len(text) if text.isascii() else cell_len(text)
