@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from pgwatch_tests.text.toned_text import Tone, Toned
+from pgwatch_tests.text.toned_text import Tone, Toned, text_of
 
 Line = tuple[Toned, ...]
 KeyName = Callable[[str], str]
@@ -15,6 +15,7 @@ KeyName = Callable[[str], str]
 _LABEL = 6
 # A statement is for copying: it stays on one line.
 _KEPT = re.compile(r"\bSELECT pg_\w+\(|ROLLBACK PREPARED ")
+_FIGURE = re.compile(r" *[\d,]+  ")
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,9 +116,22 @@ def wrapped(one: Labelled, width: int, room: int = _LABEL) -> Iterator[Line]:
     """The lines of a labelled text, below each other after the `room` characters of its label."""
     label = one.label.ljust(room)
     for line in one.lines:
-        for part in _wrap(line, max(10, width - room)):
+        for part in _hanging(line, max(10, width - room)):
             yield (Toned(label, "quiet"), *part)
             label = " " * room
+
+
+def _hanging(line: Line, width: int) -> Iterator[Line]:
+    """`line` wrapped; what belongs to a figure at its beginning stays beside it."""
+    text = text_of(line)
+    figure = _FIGURE.match(text)
+    if figure is None or len(text) <= width or width <= 2 * figure.end():
+        yield from _wrap(line, width)
+        return
+    lead = _slice(line, 0, figure.end())
+    for part in _wrap(_slice(line, figure.end(), len(text)), width - figure.end()):
+        yield (*lead, *part)
+        lead = (Toned(" " * figure.end()),)
 
 
 def _wrap(line: Line, width: int) -> Iterator[Line]:

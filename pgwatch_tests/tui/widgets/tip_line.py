@@ -23,6 +23,6 @@ class TipLine(StillText):
     ) -> None:
         """Shows the tip for what there is to see; none before the first poll."""
         if graph is not None:
-            hides = f"{keys('hide-tips')} hides this line."
+            hides = f"{keys('hide-tips')} hides this."
             self.say(f"{tip(graph, leaks, keys, in_locks=in_locks)} {hides}")
             self.display = self.app.size.height >= _TALL

@@ -91,3 +91,10 @@ def test_where_a_title_has_no_room_the_short_one_stands_for_it() -> None:
     ]
     assert len(detail_lines(detail, 24, 9)) > 2
     assert text_of(detail_lines(detail, 12, 2)[0]) == "test_a…"
+
+
+def test_a_long_name_stays_beside_its_figure() -> None:
+    name = "public.audit_log_of_everything_that_ever_happened"
+    detail = Detail((Toned("t"),), (Labelled("In", ((Toned(f"        2  {name}, of about 2"),),)),))
+    drawn = [text_of(line) for line in detail_lines(detail, 68)][1:]
+    assert drawn == [f"In            2  {name},", f"{' ' * 17}of about 2"]

@@ -154,7 +154,7 @@ async def test_a_keymap_is_used_in_every_tab_and_all_texts_name_its_keys() -> No
         await settled(pilot)
         assert told(app) == []
         drawn = look()
-        assert f"{key('hide-tips')} hides this line" in drawn
+        assert f"{key('hide-tips')} hides this." in drawn
         assert f"{key('detail')} shows why, {key('terminate')} ends it" in drawn
         assert f"{key('copy')} copies the SQL" in drawn
         assert f"{key('quit')} Quit {key('help')} Help" in drawn

@@ -129,13 +129,13 @@ async def test_a_demo_says_what_to_look_at_until_it_is_hidden() -> None:
         await until(
             pilot, lambda: "test_a holds row of t (id=1), which 2 sessions wait for" in screen_text(app)
         )
-        assert "wait for: enter shows why, K ends it. h hides this line." in screen_text(app)
+        assert "wait for: enter shows why, K ends it. h hides this." in screen_text(app)
         # Another tab's keys do something else.
         await pilot.press("3")
         await until(pilot, lambda: "wait for: 1 and then enter shows why" in screen_text(app))
         await pilot.press("1")
         await until(pilot, lambda: "wait for: enter shows why" in screen_text(app))
         await pilot.press("h")
-        await until(pilot, lambda: "hides this line" not in screen_text(app))
+        await until(pilot, lambda: "hides this." not in screen_text(app))
         await pilot.press("h")
         assert told(app) == ["Tips are shown in the demo."]
