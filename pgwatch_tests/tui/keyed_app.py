@@ -13,6 +13,7 @@ from textual.dom import DOMNode
 from pgwatch_tests.tui.keys.commands import Command, told_bindings
 from pgwatch_tests.tui.keys.key_bindings import DETAIL_KEY
 from pgwatch_tests.tui.keys.tab_keys import OWN_KEYS
+from pgwatch_tests.tui.keys.typed_keys import STOPPING
 from pgwatch_tests.tui.later_tabs import AppWithLaterTabs
 from pgwatch_tests.tui.screens.help import HelpScreen
 from pgwatch_tests.tui.tabs.tab import TAB_ACTIONS, DashboardTab
@@ -183,6 +184,8 @@ class KeyedApp(AppWithLaterTabs):
 
     def unbound(self, key: str) -> str:
         """Why a key that isn't bound here does nothing: it may be of another tab. Empty for other keys."""
+        if key == STOPPING:
+            return "A stopped dashboard could stand in a suite's way, so it isn't stopped: Ctrl+C leaves it."
         for pane_id, title in self._titles.items():
             tab = self._tabs.get(pane_id)
             for bound, binding in () if tab is None else told_bindings(tab, self.keymap):

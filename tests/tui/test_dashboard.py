@@ -17,7 +17,10 @@ from pgwatch_tests.tui.tabs.locks_tab import LocksTab
 from pgwatch_tests.tui.widgets.live_table import LiveTable
 from screenshots.pictures import settled
 from tests.locks.snapshots import edge, session, snapshot
+from tests.tui.acting import Doing, locked
 from tests.tui.driving import NEVER, Feed, blocked_snapshot, leak_report, screen_text, text_of, until
+from tests.tui.tabs.leaking import messy
+from tests.tui.tabs.sweeping import JOBS, Sweeping
 
 SIZES = [(80, 24), (140, 40)]
 
@@ -43,11 +46,49 @@ async def test_the_tree_its_root_and_the_advice(size: tuple[int, int]) -> None:
         assert max(len(line) for line in drawn.splitlines()) <= size[0]
 
 
-async def test_q_leaves_also_from_a_dialog() -> None:
-    app = feed().dashboard()
+EVERY_PLACE = (
+    ("1",),
+    ("1", "slash", "b"),
+    ("question_mark",),
+    ("1", "enter"),
+    ("1", "a"),
+    ("1", "C"),
+    ("1", "K"),
+    ("ctrl+p",),
+    ("ctrl+p", "q"),
+    ("3", "enter"),
+    ("5", "m"),
+)
+
+
+@pytest.mark.parametrize("keys", EVERY_PLACE)
+async def test_ctrl_c_leaves_from_every_place_and_ctrl_z_says_why_it_stays(keys: tuple[str, ...]) -> None:
+    app = Feed(locked(), messy()).dashboard(act=Doing(), sweeps=Sweeping(jobs=JOBS).desk())
+    async with app.run_test(size=(80, 24), notifications=True) as pilot:
+        await settled(pilot)
+        await pilot.press(*keys, "ctrl+z")
+        assert app.is_running
+        assert "Ctrl+C leaves it." in [one.message for one in app._notifications][-1]
+        await pilot.press("ctrl+c")
+        await pilot.pause()
+        assert not app.is_running
+
+
+@pytest.mark.parametrize(
+    "keys", [keys for keys in EVERY_PLACE if keys[-1] in ("question_mark", "enter", "a")]
+)
+async def test_q_closes_what_is_open_over_the_tabs_then_leaves(keys: tuple[str, ...]) -> None:
+    app = Feed(locked(), messy()).dashboard(act=Doing())
     async with app.run_test(size=(80, 24)) as pilot:
         await settled(pilot)
-        await pilot.press("question_mark", "q")
+        await pilot.press(*keys)
+        await settled(pilot)
+        assert len(app.screen_stack) == 2
+        await pilot.press("q")
+        await pilot.pause()
+        assert app.is_running
+        assert len(app.screen_stack) == 1
+        await pilot.press("q")
         await pilot.pause()
         assert not app.is_running
 

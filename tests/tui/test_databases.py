@@ -54,8 +54,14 @@ async def test_sessions_of_one_database_and_of_all_again() -> None:
     _, app = dashboard(Server())
     async with app.run_test(size=(100, 24)) as pilot:
         await settled(pilot)
-        await pilot.press("2", "d")
-        await until(pilot, lambda: isinstance(app.screen, DatabasesScreen))
+        for closes in ("q", "escape", ""):
+            await pilot.press("2", "d")
+            await until(pilot, lambda: isinstance(app.screen, DatabasesScreen))
+            if closes:
+                await pilot.press(closes)
+                await settled(pilot)
+                assert app.is_running
+                assert len(app.screen_stack) == 1
         await settled(pilot)
         assert "leaks counted here" in screen_text(app)
         await pilot.press("enter")

@@ -51,12 +51,16 @@ async def test_the_question_names_whom_it_is_about(size: tuple[int, int]) -> Non
         await until_drawn(pilot, "pid 1 has ended.")
 
 
-async def test_q_leaves_the_dashboard_from_the_question_too() -> None:
+async def test_q_answers_a_question_with_no_and_leaves_the_dashboard_then() -> None:
     doing = Doing()
     _, app = dashboard(locked(), doing)
     async with app.run_test(notifications=True, size=(80, 24)) as pilot:
         await settled(pilot)
         await pilot.press("K", "q")
+        await pilot.pause()
+        assert app.is_running
+        assert len(app.screen_stack) == 1
+        await pilot.press("q")
         await pilot.pause()
         assert not app.is_running
     assert doing.asked == []

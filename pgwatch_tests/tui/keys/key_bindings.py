@@ -23,13 +23,10 @@ def key_bindings(*rows: tuple[str, ...]) -> list[BindingType]:
     return bindings
 
 
-FIRST_KEYS = (
-    *key_bindings(
-        ("q", "quit", "quit", "Quit", "Quit at once"),
-        ("question_mark", "help", "help", "Help", "Show all keys that work here", "?"),
-        ("slash", "filter", "filter", "Filter", "Show only rows that contain a text", "/"),
-    ),
-    Binding("ctrl+c", "quit", show=False, priority=True, id="interrupt"),
+FIRST_KEYS = key_bindings(
+    ("q", "quit", "quit", "Quit", "Quit at once; in what is open over the tabs: close it"),
+    ("question_mark", "help", "help", "Help", "Show all keys that work here", "?"),
+    ("slash", "filter", "filter", "Filter", "Show only rows that contain a text", "/"),
 )
 DETAIL_KEY = Binding(
     "enter", "detail", "Detail", id="detail", priority=False, tooltip="Show the selected row in full"

@@ -23,6 +23,7 @@ _RESERVED = {
     "shift+tab": "moves the focus",
     "ctrl+p": "opens the list of all commands",
     "ctrl+q": "quits at once",
+    "ctrl+c": "quits at once",
 }
 
 

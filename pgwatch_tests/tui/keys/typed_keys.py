@@ -9,12 +9,18 @@ from textual.widgets import Input
 
 from pgwatch_tests.tui.screens.question import QuestionScreen
 
+LEAVING = "ctrl+c"
+"""Leaves the program from any screen, also where a line is typed: what a terminal's user expects of it."""
+STOPPING = "ctrl+z"
+"""Would stop a process of the shell; a dashboard stays, and says why."""
+
 
 class AppInTypedOrder(App[int]):
     """An app in which a burst of keys does what the same keys do one by one.
 
     Textual dispatches a key to the focused widget, and acts once it bubbles up. Of a burst `/Kate` all five
     keys are with the table by then: the first opens the filter, but `K` ends a session.
+    Ctrl+C leaves and Ctrl+Z is refused with a reason, whatever is open.
     """
 
     async def on_event(self, event: events.Event) -> None:
@@ -28,6 +34,12 @@ class AppInTypedOrder(App[int]):
     async def _press(self, key: events.Key) -> None:
         self.app_focus = True
         screen, focused = self.screen, self.focused
+        if key.key == LEAVING:
+            await self.run_action("quit")
+            return
+        if key.key == STOPPING:
+            self.refuse(key.key, None)
+            return
         if isinstance(screen, QuestionScreen) and not screen.takes(key):
             return
         if key.key == "escape":

@@ -44,11 +44,9 @@ class DatabasesScreen(ModalScreen[DatabaseChoice | None]):
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape,d", "leave", "Close"),
+        Binding("escape,q,d", "leave", "Close"),
         Binding("a", "all", show=False),
         Binding("c", "count", show=False),
-        # A modal screen hides the app's own keys.
-        Binding("q", "app.quit", show=False),
         Binding("j", "move(1)", show=False),
         Binding("k", "move(-1)", show=False),
     ]

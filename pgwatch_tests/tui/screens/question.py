@@ -45,9 +45,7 @@ class QuestionScreen(ModalScreen[T]):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("y", "confirm", "Yes"),
-        Binding("n,escape", "leave", "No"),
-        # A modal screen hides the app's own keys.
-        Binding("q", "app.quit", show=False),
+        Binding("n,escape,q", "leave", "No"),
         Binding("down,j", "scroll(1)", show=False),
         Binding("up,k", "scroll(-1)", show=False),
     ]

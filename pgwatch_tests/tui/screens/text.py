@@ -28,9 +28,7 @@ class TextScreen(ModalScreen[None]):
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape,enter,question_mark", "dismiss", "Close"),
-        # A modal screen hides the app's own keys.
-        Binding("q", "app.quit", "Quit"),
+        Binding("escape,q,enter,question_mark", "dismiss", "Close"),
         Binding("down,j", "scroll(1)", show=False),
         Binding("up,k", "scroll(-1)", show=False),
     ]

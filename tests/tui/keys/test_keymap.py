@@ -21,7 +21,7 @@ from tests.tui.tabs.leaking import messy
 from tests.tui.tabs.sweeping import JOBS, Sweeping
 
 TABS = tuple(OWN_KEYS)
-ALL = sorted(known_ids() - {"interrupt"})
+ALL = sorted(known_ids())
 # A key of its own for every command, none of which any has by itself.
 OTHERS = {
     id_: f"{'alt' if number < 26 else 'alt+ctrl' if number < 52 else 'alt+shift'}+{chr(97 + number % 26)}"
