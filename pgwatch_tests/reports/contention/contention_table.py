@@ -6,7 +6,7 @@ from collections.abc import Hashable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, tzinfo
 from functools import partial
-from typing import Literal, TypeVar
+from typing import TypeVar
 
 from pgwatch_tests.locks.contention.contention import Contention, Pair
 from pgwatch_tests.locks.contention.deadlocks import CaughtDeadlock
@@ -14,9 +14,8 @@ from pgwatch_tests.locks.contention.ranking import BlockedTime, Ranking
 from pgwatch_tests.locks.contention.wait_record import LockedObject, RecordedWait, Side
 from pgwatch_tests.locks.gate import AcceptanceUse
 from pgwatch_tests.reports.locks.formats import lock_accepted
-from pgwatch_tests.reports.render import markdown_text, text_table
-from pgwatch_tests.reports.render.markdown_text import code
 from pgwatch_tests.reports.render.sparkline import sparkline
+from pgwatch_tests.reports.render.text_or_markdown import TableFormat, foreign, grid, heading
 from pgwatch_tests.text import durations
 from pgwatch_tests.text.numbers import plural
 from pgwatch_tests.text.plain_text import plain, shortened_left, shortened_middle
@@ -27,7 +26,6 @@ _MOST_ROWS = 20
 _MOST_DEADLOCKS = 5
 _STATEMENT_WIDTH = 120
 
-TableFormat = Literal["table", "markdown"]
 Cells = tuple[str, ...]
 K = TypeVar("K", bound=Hashable)
 
@@ -45,20 +43,15 @@ def text(seen: Contention, form: TableFormat = "table", accepted: AcceptanceUse 
     if seen.deadlocks:
         sections.append(_heading("Deadlocks", form) + "\n".join(_deadlock_lines(seen, form)))
     if accepted is not None:
-        sections += lock_accepted.lines(accepted, partial(_foreign, form=form))
+        sections += lock_accepted.lines(accepted, partial(foreign, form=form))
     return "\n\n".join(sections) + "\n"
-
-
-def _foreign(text: str, form: TableFormat) -> str:
-    """Other people's text: in Markdown, nothing in it is markup."""
-    return code(text) if form == "markdown" else plain(text)
 
 
 def headline(seen: Contention, form: TableFormat = "table") -> str:
     """Where, and how long it was watched."""
     gap = f", not watched for {durations.in_words(seen.unwatched_s)}" if seen.unwatched_s else ""
     return (
-        f"database {_foreign(seen.database, form)} · PostgreSQL {plain(seen.server_version)} · "
+        f"database {foreign(seen.database, form)} · PostgreSQL {plain(seen.server_version)} · "
         f"watched for {durations.in_words(seen.watched_s)}{gap}, {plural(seen.polls, 'poll')}"
     )
 
@@ -82,11 +75,11 @@ def totals(seen: Contention, form: TableFormat = "table") -> list[str]:
             "summed over all sessions"
         ]
     if seen.longest is not None:
-        behind = " and ".join(_foreign(one, form) for one in seen.longest.blockers[:2])
+        behind = " and ".join(foreign(one, form) for one in seen.longest.blockers[:2])
         more = " and others" if len(seen.longest.blockers) > 2 else ""
         lines.append(
             f"longest wait {durations.in_words(seen.longest.wait_s)}: "
-            f"{_foreign(seen.longest.waiter, form)} for {_foreign(seen.longest.object.object, form)}, "
+            f"{foreign(seen.longest.waiter, form)} for {foreign(seen.longest.object.object, form)}, "
             f"behind {behind}{more}"
         )
     return [*lines, deadlocks(seen, form)]
@@ -100,7 +93,7 @@ def deadlocks(seen: Contention, form: TableFormat = "table") -> str:
     else:
         words = f"{counted.total:,} counted by the server so far"
         if counted.by_database:
-            some = (f"{_foreign(name, form)} {number:,}" for name, number in counted.by_database[:5])
+            some = (f"{foreign(name, form)} {number:,}" for name, number in counted.by_database[:5])
             words += f" ({', '.join(some)})"
     return f"deadlocks: {seen.deadlocks_caught:,} seen, {words}"
 
@@ -155,16 +148,15 @@ def _section(
     title: str, headers: Cells, rows: Sequence[tuple[K, Cells]], ranking: Ranking[K], form: TableFormat
 ) -> str:
     shown = [
-        (*cells[:4], *(_foreign(_shortened(cell), form) for cell in cells[4:]))
+        (*cells[:4], *(foreign(_shortened(cell), form) for cell in cells[4:]))
         for _, cells in rows[:_MOST_ROWS]
     ]
     alignment = "rrrr" + "l" * (len(headers) - 4)
-    form_table = markdown_text.grid if form == "markdown" else text_table.table
-    grid = form_table(headers, alignment, shown)
+    table = grid(headers, alignment, shown, form)
     if len(rows) > _MOST_ROWS or ranking.others is not None:
         rest_s = ranking.blocked_s - sum(blocked.blocked_s for _, blocked in ranking.rows[:_MOST_ROWS])
-        grid += f"\n\nand others: {durations.in_words(rest_s)}"
-    return _heading(title, form) + grid
+        table += f"\n\nand others: {durations.in_words(rest_s)}"
+    return _heading(title, form) + table
 
 
 def _shortened(name: str) -> str:
@@ -172,7 +164,7 @@ def _shortened(name: str) -> str:
 
 
 def _heading(title: str, form: TableFormat) -> str:
-    return f"## {title}\n\n" if form == "markdown" else f"{title}\n"
+    return heading(title, form, level=2) + ("\n" if form == "markdown" else "")
 
 
 def _deadlock_lines(seen: Contention, form: TableFormat) -> list[str]:
@@ -183,21 +175,21 @@ def _deadlock_lines(seen: Contention, form: TableFormat) -> list[str]:
 
 def _deadlock_line(one: CaughtDeadlock, form: TableFormat) -> str:
     steps = ", ".join(
-        f"{_foreign(member.who, form)} waits for "
-        f"{_foreign(_in_database(member.object.object, member.object.database), form)}"
+        f"{foreign(member.who, form)} waits for "
+        f"{foreign(_in_database(member.object.object, member.object.database), form)}"
         for member in one.sessions
     )
-    victim = f"victim: {_foreign(one.victim, form)}" if one.victim else "victim not known"
+    victim = f"victim: {foreign(one.victim, form)}" if one.victim else "victim not known"
     bullet, indent = ("- ", "  - ") if form == "markdown" else ("", "  ")
     return "\n".join(
         (
             f"{bullet}{_clock(one.seen_at, UTC)} {steps}; {victim}",
             *(
-                f"{indent}{_foreign(member.who, form)}{_whose(replace(member.side, database=None), form)}: "
-                f"{_statement(member.side, form)}, for {_foreign(member.target, form)}"
+                f"{indent}{foreign(member.who, form)}{_whose(replace(member.side, database=None), form)}: "
+                f"{_statement(member.side, form)}, for {foreign(member.target, form)}"
                 for member in one.sessions
             ),
-            f"{indent}→ {_foreign(one.advice, form)}",
+            f"{indent}→ {foreign(one.advice, form)}",
         )
     )
 
@@ -212,17 +204,17 @@ def _pair_lines(seen: Contention, form: TableFormat) -> list[str]:
                 f"{bullet}{_pair_line(wait, form)}",
                 f"{indent}waits{_whose(wait.waiter, form)}: {_statement(wait.waiter, form)}",
                 f"{indent}blocks{_whose(wait.blocker, form)}: {_statement(wait.blocker, form)}",
-                f"{indent}→ {_foreign(wait.advice, form)}",
+                f"{indent}→ {foreign(wait.advice, form)}",
             ]
     return lines
 
 
 def _pair_line(wait: RecordedWait, form: TableFormat) -> str:
-    where = f" in {_foreign(wait.object.database, form)}" if wait.object.database else ""
+    where = f" in {foreign(wait.object.database, form)}" if wait.object.database else ""
     return (
-        f"{_foreign(wait.waiter.who, form)} {durations.in_words(wait.wait_s)} for "
-        f"{_foreign(wait.target, form)}{where}, behind {_foreign(wait.blocker.who, form)} "
-        f"({_foreign(wait.cause.replace('_', ' '), form)})"
+        f"{foreign(wait.waiter.who, form)} {durations.in_words(wait.wait_s)} for "
+        f"{foreign(wait.target, form)}{where}, behind {foreign(wait.blocker.who, form)} "
+        f"({foreign(wait.cause.replace('_', ' '), form)})"
     )
 
 
@@ -235,14 +227,14 @@ def _whose(side: Side, form: TableFormat) -> str:
         client,
     )
     words = ", ".join(filter(None, parts))
-    return f" ({_foreign(words, form)})" if words else ""
+    return f" ({foreign(words, form)})" if words else ""
 
 
 def _statement(side: Side, form: TableFormat) -> str:
     if not side.statement:
         return "statement not known"
     statement = " ".join(side.statement.split())
-    return _foreign(plain(statement, _STATEMENT_WIDTH), form)
+    return foreign(plain(statement, _STATEMENT_WIDTH), form)
 
 
 def _clock(moment: datetime, zone: tzinfo) -> str:

@@ -6,13 +6,12 @@ import json
 import signal
 from collections.abc import Sequence
 from dataclasses import asdict
+from functools import partial
 
 from pgwatch_tests.history.runs.model import StoredRun
-from pgwatch_tests.reports.render.markdown_text import code
-from pgwatch_tests.reports.runs_over_time.grids import Form, grid
+from pgwatch_tests.reports.render.text_or_markdown import TableFormat, foreign, grid
 from pgwatch_tests.text import durations
 from pgwatch_tests.text.numbers import plural
-from pgwatch_tests.text.plain_text import plain
 from pgwatch_tests.text.times import iso_time, utc_time
 
 COMMIT_WIDTH = 12
@@ -20,10 +19,10 @@ COMMIT_WIDTH = 12
 _HEADERS = ("Began (UTC)", "Result", "Took", "Tests", "Blocked", "Left", "Commit", "Branch", "Run")
 
 
-def text(runs: Sequence[StoredRun], place: str, form: Form = "table") -> str:
+def text(runs: Sequence[StoredRun], place: str, form: TableFormat = "table") -> str:
     """The runs as they come, a line each, and where they are kept."""
-    foreign = code if form == "markdown" else plain
-    where = f"The history is in {foreign(place)}"
+    name = partial(foreign, form=form)
+    where = f"The history is in {name(place)}"
     if not runs:
         return f"No run is on record yet.\n\n{where}\n"
     several = len({run.repository for run in runs}) > 1
@@ -35,9 +34,9 @@ def text(runs: Sequence[StoredRun], place: str, form: Form = "table") -> str:
             tests(run),
             _blocked(run),
             _left(run),
-            foreign(run.commit[:COMMIT_WIDTH]),
-            foreign(f"{run.repository} {run.branch}" if several else run.branch),
-            foreign(label(run)),
+            name(run.commit[:COMMIT_WIDTH]),
+            name(f"{run.repository} {run.branch}" if several else run.branch),
+            name(label(run)),
         )
         for run in runs
     ]

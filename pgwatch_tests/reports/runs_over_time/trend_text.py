@@ -12,7 +12,7 @@ from pgwatch_tests.history.runs.model import TestEvent
 from pgwatch_tests.history.runs.trend_model import Sightings, Trends
 from pgwatch_tests.leaks.model import LEFTOVER_NOUNS
 from pgwatch_tests.reports.render.markdown_text import code
-from pgwatch_tests.reports.runs_over_time.grids import Form, grid, heading
+from pgwatch_tests.reports.render.text_or_markdown import TableFormat, foreign, grid, heading
 from pgwatch_tests.reports.runs_over_time.run_list import COMMIT_WIDTH
 from pgwatch_tests.text import durations
 from pgwatch_tests.text.numbers import plural
@@ -29,12 +29,12 @@ _NOTES = (
 )
 
 
-def text(trends: Trends, place: str, form: Form = "table") -> str:
+def text(trends: Trends, place: str, form: TableFormat = "table") -> str:
     """The whole report, times in UTC."""
     return _Text(trends, form).written(place)
 
 
-def events_text(events: Sequence[TestEvent], form: Form = "table") -> str:
+def events_text(events: Sequence[TestEvent], form: TableFormat = "table") -> str:
     """What happened to tests, newest first, a line each; empty if nothing did."""
     if not events:
         return ""
@@ -55,13 +55,12 @@ def events_text(events: Sequence[TestEvent], form: Form = "table") -> str:
     return f"{heading('Last events', form)}\n{grid(columns, 'llllllr', rows, form)}\n"
 
 
-def _message(message: str, form: Form) -> str:
+def _message(message: str, form: TableFormat) -> str:
     """The beginning and the end of a failure's message."""
-    short = shortened_middle(message, _MESSAGE_WIDTH)
-    return code(short) if form == "markdown" else plain(short)
+    return foreign(shortened_middle(message, _MESSAGE_WIDTH), form)
 
 
-def _happened(event: TestEvent, name: Callable[[str], str], form: Form) -> str:
+def _happened(event: TestEvent, name: Callable[[str], str], form: TableFormat) -> str:
     if event.kind == "left":
         return _left(event.other, event.object, int(event.amount), name)
     if event.kind in ("blocked", "blocked by"):
@@ -81,29 +80,26 @@ def _left(kind: str, what: str, number: int, name: Callable[[str], str]) -> str:
     return f"left {plural(number, noun, nouns)} {name(what)}".rstrip()
 
 
-def _namer(form: Form) -> Callable[[str], str]:
+def _namer(form: TableFormat) -> Callable[[str], str]:
     """Returns what makes other people's names fit a cell and harmless there."""
-    return (
-        (lambda one: code(one))
-        if form == "markdown"
-        else (lambda one: shortened_left(plain(one), _NAME_WIDTH))
-    )
+    if form == "markdown":
+        return code
+    return lambda one: shortened_left(plain(one), _NAME_WIDTH)
 
 
 class _Text:
     """A report in one format."""
 
-    def __init__(self, trends: Trends, form: Form) -> None:
+    def __init__(self, trends: Trends, form: TableFormat) -> None:
         self._trends = trends
-        self._form: Form = form
+        self._form: TableFormat = form
         self._name = _namer(form)
         kinds = (trends.pairs, trends.leaks, trends.flaky, trends.blockers, trends.deadlocks)
         self._several = len({one.repository for some in kinds for one in some}) > 1
 
     def written(self, place: str) -> str:
         """All of it."""
-        place = code(place) if self._form == "markdown" else plain(place)
-        where = f"The history is in {place}"
+        where = f"The history is in {foreign(place, self._form)}"
         if not self._trends.builds:
             return f"No run since {_day(self._trends.since)} is on record.\n\n{where}\n"
         sections = [*self._pairs(), *self._blockers(), *self._leaks(), *self._flaky(), *self._deadlocks()]
