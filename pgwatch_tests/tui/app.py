@@ -16,6 +16,7 @@ from pgwatch_tests.locks.model import LockSnapshot
 from pgwatch_tests.tui.acting_app import ActingApp
 from pgwatch_tests.tui.actions import tell, tell_server_change
 from pgwatch_tests.tui.answers.latest_answers import LatestAnswers
+from pgwatch_tests.tui.answers.leak_pace import LeakPace
 from pgwatch_tests.tui.answers.lock_polls import LockPolls, ReadGlance, Seen
 from pgwatch_tests.tui.answers.poller import Polled, Poller, PollFailed, next_interval_s
 from pgwatch_tests.tui.database_desk import DatabaseDesk, pick_database
@@ -47,8 +48,6 @@ if TYPE_CHECKING:
     from pgwatch_tests.tui.tabs.sweeps_tab import SweepsTab
     from pgwatch_tests.tui.widgets.tip_line import TipLine
 
-_LEAKS_AT_MOST_EVERY_S = 5.0
-_LEAKS_SHARE = 0.05
 _FIRST_ANSWER_WITHIN_S = 1.0
 """What the first picture doesn't need begins after it, or when it takes longer than this."""
 
@@ -106,7 +105,9 @@ class Dashboard(ActingApp):
         self._refresh_s = refresh_s
         self._polls = LockPolls(read_locks, glance)
         self._locks_poller = Poller(self._poll_locks, self._on_locks, self._locks_pause_s, clock)
-        self._leaks_poller = Poller(read_leaks, self._on_leaks, self._leaks_pause_s, clock)
+        self._read_leaks = read_leaks
+        self._leaks_poller = Poller(self._count_leaks, self._on_leaks, self._leaks_pause_s, clock)
+        self._leak_pace = LeakPace()
         self._latest = LatestAnswers(clock())
         self._has_begun_the_rest = False
 
@@ -173,6 +174,8 @@ class Dashboard(ActingApp):
             self._count_down()
             return
         paused = self._locks_poller.paused
+        if self._leak_pace.is_due(now_s, self._polls.changes) and not paused:
+            self._leaks_poller.poll_now()
         # While something waits, polls are frequent: most change nothing but durations.
         changed, is_news = self._latest.take(outcome.value, now_s, self._refresh_s, paused=paused)
         if changed:
@@ -190,9 +193,12 @@ class Dashboard(ActingApp):
         elif line.tells_age:
             line.status = replace(line.status, trouble="", age_s=0)
 
+    async def _count_leaks(self) -> LeakReport:
+        self._leak_pace.begin(self._polls.changes)
+        return await self._read_leaks()
+
     def _leaks_pause_s(self, _: LeakReport, took_s: float) -> float:
-        # At most 5 % of the time is spent counting.
-        return max(_LEAKS_AT_MOST_EVERY_S, self._refresh_s, took_s * (1 / _LEAKS_SHARE - 1))
+        return self._leak_pace.end(self._clock(), took_s, self._refresh_s)
 
     def _on_leaks(self, outcome: Polled[LeakReport] | PollFailed) -> None:
         if self._is_closing:

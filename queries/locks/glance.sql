@@ -4,7 +4,7 @@
 -- the waits is another one once a wait has begun or ended, has other blockers, or one of its sessions has
 -- another state or statement; NULL where the lock table doesn't tell all waits: while somebody wants a database
 -- for himself, or waits for a safe snapshot. That of the sessions, if asked for, is the same as long as none has
--- come, gone or begun anything, ours left out.
+-- come, gone or begun anything.
 WITH before_14 AS (
     -- `waitstart` came with 14: where the inner query has none, the name finds this one.
     SELECT NULL::pg_catalog.timestamptz AS waitstart
@@ -75,12 +75,19 @@ SELECT CASE
                SELECT pg_catalog.hashtextextended(
                    pg_catalog.concat(
                        pg_catalog.string_agg(
-                           (pid, datid, usesysid, application_name, state, query, xact_start, query_start,
-                            state_change, backend_start, client_addr, client_port, backend_type, leader_pid,
-                            -- What the server's own processes wait for changes all the time.
-                            CASE WHEN coalesce(backend_type, '') OPERATOR(pg_catalog.=) ANY ('{"","client backend"}')
-                                 THEN pg_catalog.concat_ws(' ', wait_event_type, wait_event) END
-                           )::pg_catalog.text,
+                           CASE
+                               -- Of ours, only whether they are there: what they do is to look, as this one does.
+                               WHEN application_name OPERATOR(pg_catalog.=) 'pgwatch-tests'
+                               THEN (pid, backend_start)::pg_catalog.text
+                               ELSE (pid, datid, usesysid, application_name, state, query, xact_start,
+                                     query_start, state_change, backend_start, client_addr, client_port,
+                                     backend_type, leader_pid,
+                                     -- What the server's own processes wait for changes all the time.
+                                     CASE WHEN coalesce(backend_type, '')
+                                              OPERATOR(pg_catalog.=) ANY ('{"","client backend"}')
+                                          THEN pg_catalog.concat_ws(' ', wait_event_type, wait_event) END
+                                    )::pg_catalog.text
+                           END,
                            ','
                            ORDER BY pid
                        ),
@@ -89,7 +96,7 @@ SELECT CASE
                    0
                )
                FROM activity
-               WHERE application_name OPERATOR(pg_catalog.<>) 'pgwatch-tests'
+               WHERE pid OPERATOR(pg_catalog.<>) pg_catalog.pg_backend_pid()
            )
        END AS sessions,
        extract(epoch FROM pg_catalog.clock_timestamp())::pg_catalog.float8 AS sampled_at,

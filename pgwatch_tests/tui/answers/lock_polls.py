@@ -50,15 +50,20 @@ class LockPolls:
         """How often sessions had changed when that was looked for, and how often it wasn't since."""
         self._paces = PollPace(), PollPace()
         """After all was read, and after glances: what these cost says nothing of the other."""
+        self.changes = 0
+        """How many polls found that a session has begun or ended anything, or couldn't tell."""
 
     async def poll(self, wanted: Wanted) -> Seen:
         """Returns a snapshot, or less if that is enough. Raises what reading raises."""
         glance = await self._look(wanted)
-        if glance is not None and self._last is not None and self._has_same_waits(glance):
-            if wanted == "waits":
-                return glance
-            if wanted == "picture" and self._has_same_sessions(glance, self._last):
-                return Unchanged(later(self._last, glance.sampled_at), glance.spent_s)
+        if wanted == "waits" and glance is not None and self._has_same_waits(glance):
+            return glance
+        is_same = glance is not None and self._has_same_sessions(glance)
+        if wanted == "picture" and is_same and glance is not None and self._last is not None:
+            unchanged = later(self._last, glance.sampled_at)
+            if (unchanged.sampled_at - self._last.sampled_at).total_seconds() < _ALL_EVERY_S:
+                return Unchanged(unchanged, glance.spent_s)
+        self.changes += not is_same
         # What changes between the two is seen by the next glance.
         self._before = None
         self._last = await self._read()
@@ -76,14 +81,14 @@ class LockPolls:
     def _has_same_waits(self, glance: Glance) -> bool:
         return self._before is not None and glance.waits == self._before.waits
 
-    def _has_same_sessions(self, glance: Glance, last: LockSnapshot) -> bool:
+    def _has_same_sessions(self, glance: Glance) -> bool:
         before = self._before
         if glance.sessions is None or before is None or before.sessions is None:
             return False
-        is_same = glance.sessions == before.sessions
+        is_same = glance.sessions == before.sessions and self._has_same_waits(glance)
         # Where something always happens, to look for it each time would be in vain.
         self._misses = 0 if is_same else min(_MOST_MISSES, self._misses + 1)
-        return is_same and (glance.sampled_at - last.sampled_at).total_seconds() < _ALL_EVERY_S
+        return is_same
 
     def pause_s(self, seen: Seen, idle_s: float) -> float:
         """Seconds to sleep after a poll that returned `seen`; `idle_s` is the pace while nothing waits."""
