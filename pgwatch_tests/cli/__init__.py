@@ -71,6 +71,19 @@ class _LazyGroup(click.Group):
             found = {item.value: item for item in dashboard.shell_complete(of_dashboard, incomplete)}
         return [*(found | {item.value: item for item in super().shell_complete(ctx, incomplete)}).values()]
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Returns what click does; of a name that is no command, the error says what may be meant."""
+        if args and args[0] not in COMMANDS and not ctx.resilient_parsing:
+            from difflib import get_close_matches
+
+            near = get_close_matches(args[0], COMMANDS, 1)
+            raise click.UsageError(
+                f"No such command {args[0]!r}." + (f" Did you mean {near[0]!r}?" if near else ""), ctx
+            )
+        return super().resolve_command(ctx, args)
+
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)
 
@@ -139,6 +152,9 @@ def run(arguments: list[str]) -> int:
         error.show(text := io.StringIO())
         for line in text.getvalue().splitlines():
             click.echo(_in_a_line(line), err=True)
+        if type(error) is click.UsageError and "://" in error.message:
+            # An argument, not the value of an option.
+            click.echo("A connection string is given by --dsn, or by DATABASE_URL.", err=True)
         return error.exit_code
     except (click.Abort, KeyboardInterrupt):
         click.echo("interrupted", err=True)
@@ -179,11 +195,12 @@ def _with_what_to_check(message: str) -> str:
 
 
 def _in_a_line(message: str) -> str:
-    """Plain text. What somebody gave as a value may be very long: the line is cut in its middle."""
+    """Plain text without secrets. What somebody gave as a value may be very long: it is cut in its middle."""
     # Only here: it isn't needed for --help.
     from pgwatch_tests.text.plain_text import plain, shortened_middle
+    from pgwatch_tests.text.secrets import mask_text
 
-    return shortened_middle(plain(message), _LONGEST_MESSAGE)
+    return shortened_middle(plain(mask_text(message)), _LONGEST_MESSAGE)
 
 
 def _pipe_is_closed() -> int:

@@ -76,10 +76,18 @@ def no_stdout(_ctx: click.Context, _param: click.Parameter, value: Path | None) 
     return value
 
 
+def no_empty_dsn(_ctx: click.Context, _param: click.Parameter, value: str | None) -> str | None:
+    """The callback of `--dsn`: an empty one is a variable that isn't set, and must lead nowhere else."""
+    if value is not None and not value.strip():
+        raise click.BadParameter("it is empty: name a server, or leave it out")
+    return value
+
+
 dsn = click.option(
     "--dsn",
     "-d",
     metavar="DSN",
+    callback=no_empty_dsn,
     help="Where to connect. Default: PGWATCH_DSN, DATABASE_URL, pyproject.toml, libpq's environment.",
 )
 marker = click.option(

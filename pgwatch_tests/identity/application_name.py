@@ -19,6 +19,8 @@ _NAME = re.compile(
     r":(?P<worker>[A-Za-z0-9_.-]*) (?:#(?P<digest>[0-9a-f]{8})(?: |$))?(?P<test>\S.*)?$"
 )
 
+# What isn't ASCII, as PostgreSQL keeps it from 16 on (pg_clean_ascii, src/common/string.c).
+_ESCAPED = re.compile(r"(?:\\x[89a-f][0-9a-f])+")
 _RUN_NAME = re.compile(r"^run:[0-9a-f]{8} (?P<program>\S.*)$")
 
 
@@ -62,8 +64,17 @@ def parse(application_name: str) -> TestIdentity | None:
     match = _NAME.match(application_name)
     if match is None or not (match["test"] or match["digest"]):
         return None
-    test = match["test"] or f"#{match['digest']}"
+    test = _ESCAPED.sub(_unescaped, match["test"] or f"#{match['digest']}")
     return TestIdentity(match["runner"], match["worker"], test, match["digest"])
+
+
+def _unescaped(escaped: re.Match[str]) -> str:
+    content = bytes.fromhex(escaped[0].replace("\\x", ""))
+    try:
+        return content.decode()
+    except UnicodeDecodeError as error:
+        # Cut in the middle of a letter, or of another encoding: that stays as it is.
+        return content[: error.start].decode() + escaped[0][4 * error.start :]
 
 
 def compose(runner: str, worker: str, test: str) -> str:

@@ -305,6 +305,10 @@ SETTINGS = (
 )
 
 
+_DSN_VARIABLES = ("PGWATCH_DSN", "DATABASE_URL")
+_LIBPQ_VARIABLES = ("PGHOST", "PGHOSTADDR", "PGPORT", "PGDATABASE", "PGUSER", "PGSERVICE", "PGSERVICEFILE")
+
+
 def load(flags: Flags, environ: Mapping[str, str] | None = None, start: Path | None = None) -> Settings:
     """Returns the settings for a run. Raises ConfigurationError for a value that can't be used.
 
@@ -321,7 +325,7 @@ def load(flags: Flags, environ: Mapping[str, str] | None = None, start: Path | N
             parsed["ignore"] = tuple(chain.from_iterable(reversed(places)))
         elif (value := next(values, None)) is not None:
             parsed[setting.name] = value
-    settings = replace(Settings(Dsn("", "libpq's environment")), **parsed)
+    settings = replace(Settings(_unnamed(environ)), **parsed)
     if "refresh_s" in parsed:
         # What is set for all commands is stronger than what is preferred in the dashboard.
         settings = replace(settings, dashboard=replace(settings.dashboard, refresh_s=settings.refresh_s))
@@ -329,6 +333,15 @@ def load(flags: Flags, environ: Mapping[str, str] | None = None, start: Path | N
         markers = tuple(replace(marker, inside=True) for marker in settings.markers)
         settings = replace(settings, markers=markers)
     return settings
+
+
+def _unnamed(environ: Mapping[str, str]) -> Dsn:
+    """What leaves the server to libpq, and says why it is left to it."""
+    empty = [name for name in _DSN_VARIABLES if name in environ and not environ[name].strip()]
+    if empty:
+        return Dsn("", f"{empty[0]} is empty")
+    named = any(environ.get(name) for name in _LIBPQ_VARIABLES)
+    return Dsn("", "libpq's environment" if named else "no server is named")
 
 
 def _project_table(start: Path) -> tuple[Path, Mapping[str, object]]:

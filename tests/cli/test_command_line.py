@@ -67,6 +67,10 @@ def test_every_command_is_in_the_help_and_has_one(tmp_path: Path) -> None:
     ("arguments", "code", "words"),
     [
         (["nonsense"], 2, "No such command"),
+        (["lock"], 2, "Did you mean 'locks'?"),
+        (["locks", "--dsn", " "], 2, "it is empty: name a server, or leave it out"),
+        (["postgresql://u:hunter2@h/x"], 2, "A connection string is given by --dsn"),
+        (["locks", "postgresql://u:hunter2@h/x"], 2, "A connection string is given by --dsn"),
         (["locks", "--format", "xml"], 2, "Invalid value"),
         (["locks", "-d", "mysql://u:hunter2@h/d"], 2, "postgresql:// URL is needed"),
         (["locks", "-d", "postgresql://u:hunter2@127.0.0.1:1/d"], 3, "refused"),

@@ -61,3 +61,14 @@ def test_other_runners_and_other_names() -> None:
     assert (vitest.worker, vitest.test) == ("3", "booking.test.ts")
     for name in ("", "psql", "pgwatch-tests", "pytest", "http://x y", "pytest:gw0", "pytest:gw0 "):
         assert parse(name) is None
+
+
+def test_letters_that_the_server_escapes_are_read_as_such() -> None:
+    named = "pytest:gw0 tests/test_\\xc3\\xa4\\xe2\\x82\\xac.py::test_a"
+    cut = parse(named.partition("\\x82")[0])
+
+    found = parse(named)
+    assert found is not None
+    assert found.test == "tests/test_ä€.py::test_a"
+    assert cut is not None
+    assert cut.test == "tests/test_ä\\xe2"

@@ -25,6 +25,18 @@ def project(folder: Path, text: str) -> Path:
     return folder
 
 
+@pytest.mark.parametrize(
+    ("environ", "source"),
+    [
+        ({}, "no server is named"),
+        ({"PGHOST": "db"}, "libpq's environment"),
+        ({"DATABASE_URL": " ", "PGHOST": "db"}, "DATABASE_URL is empty"),
+    ],
+)
+def test_where_no_server_is_named_it_says_why(environ: dict[str, str], source: str, tmp_path: Path) -> None:
+    assert load(Flags(), environ, tmp_path).dsn == Dsn("", source)
+
+
 def test_flag_before_environment_before_project_before_libpq(tmp_path: Path) -> None:
     start = project(tmp_path, 'dsn = "postgresql://project/"')
     both = {"PGWATCH_DSN": "postgresql://ours/", "DATABASE_URL": "postgresql://theirs/"}

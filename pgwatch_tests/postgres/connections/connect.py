@@ -150,9 +150,12 @@ def _cannot_connect(dsn: Dsn, timeout_s: float) -> Iterator[None]:
         raise CannotConnectError(reason) from None
 
 
+_NAMED_BY = "--dsn or DATABASE_URL names a server"
+
+
 def _origin(dsn: Dsn) -> str:
     # Whoever starts without any setting reads here where to set it.
-    return dsn.source if dsn.value else f"{dsn.source}; --dsn or DATABASE_URL names a server"
+    return dsn.source if dsn.value or not dsn.source.startswith("libpq") else f"{dsn.source}; {_NAMED_BY}"
 
 
 def _advice(message: str) -> str:

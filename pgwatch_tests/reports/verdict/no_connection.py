@@ -13,6 +13,11 @@ from pgwatch_tests.text.toned_text import Cell, Toned
 # src/backend/libpq). In other languages (lc_messages) none matches.
 _CHECKS = (
     (
+        r"^cannot connect \((no server is named|[A-Z_]+ is empty)\)",
+        "name the server: --dsn postgresql://USER@HOST/DATABASE, or DATABASE_URL. Without it, libpq looks "
+        "for one on this machine.",
+    ),
+    (
         r"connection refused|no such file or directory|is the server running",
         "is the server started, and does it listen there? A CI service may need a health check before.",
     ),

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from pgwatch_tests.tui.first_picture import FirstPicture
 
 _VALUES_BEFORE_GARBAGE = 20_000
+_CANNOT_DRAW = ("dumb", "unknown")
+"""Terminals by their TERM that only take lines (terminfo's names)."""
 _FIRST_ANSWER_WITHIN_S = 0.15
 """A server that takes longer is waited for while the screen is loaded."""
 
@@ -150,4 +152,6 @@ def is_interactive() -> bool:
     """
     if os.environ.get("TEXTUAL_DRIVER", "").endswith(":WebDriver"):
         return True
+    if os.environ.get("TERM") in _CANNOT_DRAW:
+        return False
     return all(stream.isatty() for stream in (sys.stdin, sys.stdout, sys.stderr))
