@@ -45,7 +45,11 @@ def refusal(facts: DatabaseFacts, *, any_database: bool = False, patterns: Seque
     if facts.is_read_only:
         return f"nothing can be changed in {name!r}: it is read-only (default_transaction_read_only is on)"
     if name == "postgres" or name.startswith("template"):
-        return f"nothing is changed in {name!r}: it is one of the server's own databases"
+        return (
+            f"{name!r} is one of the server's own databases, so nothing is changed in it. Name the suite's "
+            f"instead (--dsn): one called such as {', '.join(PATTERNS[:4])}, or one that is allowed by "
+            f"COMMENT ON DATABASE … IS {literal(OPT_IN)}"
+        )
     named = any(name == pattern or fnmatchcase(name, pattern) for pattern in patterns)
     if any_database or named or looks_like_tests(name, facts.comment):
         return None

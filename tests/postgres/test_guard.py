@@ -64,6 +64,16 @@ def test_what_no_flag_lifts(facts: DatabaseFacts, words: str) -> None:
         assert words in reason
 
 
+def test_a_refused_database_of_the_server_names_what_to_connect_to() -> None:
+    facts = DatabaseFacts("postgres", None, is_standby=False, is_read_only=False)
+
+    assert refusal(facts) == (
+        "'postgres' is one of the server's own databases, so nothing is changed in it. Name the suite's "
+        "instead (--dsn): one called such as test, test_*, *_test, *_test_*, or one that is allowed by "
+        "COMMENT ON DATABASE … IS 'pgwatch-tests: sweep'"
+    )
+
+
 def test_what_a_flag_lifts() -> None:
     shop = DatabaseFacts("shop", None, is_standby=False, is_read_only=False)
 

@@ -176,6 +176,7 @@ def remarks(sweeps: SweepsOfDatabases, shown: Shown) -> list[str]:
         *filter(None, told),
         *(f"At work: {shown(run)}" for run in both.live_runs),
         *giving_way.lines(both.away_s),
+        sweep_words.left_alone(both.kinds),
     ]
 
 

@@ -25,7 +25,7 @@ def lines(report: SweepReport) -> list[str]:
     written += _section("Left behind", [orphan(one, report.dry_run) for one in report.orphans])
     written += _section("What to do about what is kept", sweep_words.hints(report))
     written += _section("Not checked", [plain(sentence) for sentence in report.not_checked])
-    return [*written, "", *sweep_words.scope(report, plain)]
+    return [*written, "", *sweep_words.scope(report, plain), sweep_words.left_alone(report.kinds)]
 
 
 def removed(tables: tuple[TableRows, ...]) -> list[str]:

@@ -84,7 +84,7 @@ def _sections(report: SweepReport, level: str) -> Iterator[str]:
     yield from _list(f"{level} Not checked", [code(sentence) for sentence in report.not_checked])
     if report.error:
         yield f"**Ended early:** {code(report.error)}"
-    yield ". ".join(sweep_words.scope(report, code)) + "."
+    yield ". ".join([*sweep_words.scope(report, code), sweep_words.left_alone(report.kinds)]) + "."
 
 
 def _deleted(report: SweepReport) -> Iterator[str]:

@@ -206,7 +206,7 @@ def _some(named: Sequence[str], noun: str) -> str:
 
 
 def why_rows_stay(cause: Cause, shown: Callable[[str], str]) -> str:
-    """`317 rows stay because public.x (id=7) bears no marker and … (300 of a, 17 of b)`.
+    """`317 rows stay because public.x (id=7) bears no marker and … (300 rows of a, 17 of b)`.
 
     Foreign text goes through `shown`.
     """
@@ -225,7 +225,7 @@ def why_rows_stay(cause: Cause, shown: Callable[[str], str]) -> str:
 
 
 def _tables_of(cause: Cause, shown: Callable[[str], str]) -> str:
-    """`300 of public.users, 17 of 2 more tables`; `public.users` if it is one; empty if none is known."""
+    """`300 rows of public.users, 17 in 2 other tables`; of one just its name; empty if none is known."""
     rows: Counter[str] = Counter()
     for kept in cause.kept:
         rows[table_name(kept.schema, kept.table)] += kept.rows
@@ -233,10 +233,13 @@ def _tables_of(cause: Cause, shown: Callable[[str], str]) -> str:
     if len(rows) == 1:
         return shown(next(iter(rows)))
     named = rows.most_common(2 if len(rows) == 2 else 1)
-    parts = [f"{number:,} of {shown(name)}" for name, number in named]
+    parts = [
+        f"{f'{number:,}' if place else plural(number, 'row')} of {shown(name)}"
+        for place, (name, number) in enumerate(named)
+    ]
     if more := len(rows) - len(named):
         left = rows.total() - sum(number for _, number in named)
-        parts.append(f"{left:,} of {plural(more, 'more table')}")
+        parts.append(f"{left:,} in {plural(more, 'other table')}")
     return ", ".join(parts)
 
 

@@ -140,7 +140,7 @@ def _end(report: SweepReport) -> list[str]:
     sentences = [outcome(report), *sweep_remarks.notes(report, plain)]
     if report.error:
         sentences.insert(0, f"Ended early: {plain(report.error)}")
-    sentences.append(". ".join(sweep_words.scope(report, plain)))
+    sentences += [". ".join(sweep_words.scope(report, plain)), sweep_words.left_alone(report.kinds)]
     return [line for sentence in sentences for line in wrapped(sentence, rest="  ")]
 
 

@@ -258,6 +258,14 @@ def scope(report: SweepReport, shown: Callable[[str], str]) -> list[str]:
     return [*lines, f"{took}, {passes}, longest transaction {1000 * report.longest_transaction_s:,.0f} ms"]
 
 
+def left_alone(kinds: Collection[SweepKind]) -> str:
+    """What `leaks` counts but a sweep of these `kinds` leaves alone, and the command that shows it."""
+    first = (
+        "advisory locks, replication slots" if "sessions" in kinds else "idle transactions, advisory locks"
+    )
+    return f"Not swept: {first} …; `pgwatch-tests leaks` shows them"
+
+
 def rules(report: SweepReport, where: str, shown: Callable[[str], str]) -> list[str]:
     """What was swept in `where`, and by which rules; foreign text through `shown`."""
     kinds = ", ".join(_KINDS[name][1] for name in report.kinds)

@@ -16,7 +16,7 @@ from markdown_it import MarkdownIt
 
 from pgwatch_tests.cli.formats import SWEEPS, Format, render_sweep
 from pgwatch_tests.leaks.attribution.rows_by_test import TestLeak
-from pgwatch_tests.reports.sweeps import sweep_csv, sweep_json, sweep_markdown, sweep_table
+from pgwatch_tests.reports.sweeps import sweep_csv, sweep_json, sweep_lines, sweep_markdown, sweep_table
 from pgwatch_tests.reports.sweeps.sweep_words import explained, outcome, summary
 from pgwatch_tests.sweep.model import (
     ChangedRows,
@@ -154,9 +154,31 @@ def test_what_it_comes_to() -> None:
     assert summary(replace(one, interrupted=True)).endswith("; interrupted before it was done")
 
 
+def test_the_last_line_names_what_no_sweep_removes() -> None:
+    last = "Not swept: idle transactions, advisory locks …; `pgwatch-tests leaks` shows them"
+
+    assert sweep_table.table(NOTHING).split("\n")[-1] == last
+    assert sweep_markdown.document(NOTHING).rstrip("\n").endswith(f"{last}.")
+    assert sweep_lines.lines(NOTHING)[-1] == last
+    assert last in sweep_table.table(several(NOTHING, FULL))
+    ending = replace(NOTHING, kinds=("rows", "sessions"))
+    assert sweep_table.table(ending).split("\n")[-1].startswith("Not swept: advisory locks, replication")
+
+
+def test_where_rows_stay_is_told_with_their_numbers() -> None:
+    kept = [Kept("public", table, rows, "too_young") for table, rows in (("a", 12), ("b", 3), ("c", 1))]
+
+    def told(several: list[Kept]) -> str:
+        return sweep_table.table(replace(NOTHING, kept=tuple(several))).split("\n")[0]
+
+    assert told(kept[:1]) == "12 rows stay: too young (public.a)"
+    assert told(kept[1:]) == "4 rows stay: too young (3 rows of public.b, 1 of public.c)"
+    assert told(kept) == "16 rows stay: too young (12 rows of public.a, 4 in 2 other tables)"
+
+
 def test_the_table_as_people_read_it() -> None:
     unchecked = ("public.secret: GRANT SELECT …",)
-    text = sweep_table.table(replace(FULL, kept=KEPT[:1], orphans=ORPHANS[:2], not_checked=unchecked))
+    text = sweep_table.table(replace(FULL, kept=KEPT[:1], orphans=ORPHANS[1:2], not_checked=unchecked))
 
     for line in (
         "Would be deleted from      Rows    Marked    Dependent",
@@ -168,7 +190,6 @@ def test_the_table_as_people_read_it() -> None:
         "Looked in test_app (PostgreSQL 18.1) for rows, schemas, databases, prepared\n"
         "  transactions, at least 10 min old. Rows of tests: test email, test id; and\n"
         "  what depends on them. Took 0.2 s",
-        "  schema test_1717171717171_4711_x7f3: would be dropped, 2 h 5 min old, 12\n    tables",
         "  schema test_1717171717172_4712_y8g4: kept: of a run still alive, its owner",
     ):
         assert line in text

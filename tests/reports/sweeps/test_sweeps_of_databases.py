@@ -75,7 +75,7 @@ def test_a_fleet_is_a_screen() -> None:
 
     assert len(short) <= 23
     assert max(map(len, short)) <= 80
-    assert "… and 128 more databases" in short
+    assert "… and 129 more databases" in short
     assert "ci-9         cannot connect (x): no answer" in short
     assert "156,520 rows to remove in 130 of 200 databases on 5 servers, besides 130" in short
     totals = [line.split() for line in whole.split("\n")]
