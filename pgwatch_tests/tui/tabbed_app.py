@@ -10,6 +10,7 @@ from typing import ClassVar
 from textual import on
 from textual.app import ComposeResult
 from textual.command import Provider
+from textual.containers import Horizontal
 from textual.content import Content
 from textual.widgets import Input, TabbedContent, TabPane, Tabs
 
@@ -25,6 +26,7 @@ from pgwatch_tests.tui.widgets.filter_line import FilterLine
 from pgwatch_tests.tui.widgets.footer import StillFooter
 from pgwatch_tests.tui.widgets.live_table import LiveTable
 from pgwatch_tests.tui.widgets.status_line import StatusLine
+from pgwatch_tests.tui.widgets.still_text import StillText
 from pgwatch_tests.tui.widgets.themes import DARK, THEMES, with_cursor
 
 _COPIED_SHOWN = 80
@@ -74,7 +76,9 @@ class TabbedApp(KeyedApp):
     def compose(self) -> ComposeResult:
         yield from self.above()
         yield from self.panes()
-        yield FilterLine()
+        with Horizontal(id="filter-row"):
+            yield StillText("Filter", id="filter-label")
+            yield FilterLine()
         yield from self.below()
         yield StillFooter(show_command_palette=False, compact=True)
 

@@ -43,13 +43,20 @@ class HeatMap:
 
 
 def heat_map(pairs: Sequence[tuple[Pair, BlockedTime]], most: int) -> HeatMap:
-    """The map of at most `most` tests: those with the most time as a blocker or as a waiter."""
+    """The map of at most `most` tests: those of the pairs with the most time, as long as both have room."""
     sums: defaultdict[str, float] = defaultdict(float)
     for pair, blocked in pairs:
         for side in {_blocker(pair), _waiter(pair)}:
             sums[side] += blocked.blocked_s
+    chosen: set[str] = set()
     # Those alike by name: the order mustn't change from poll to poll.
-    tests = tuple(sorted(sums, key=lambda name: (-sums[name], name)))[: max(0, most)]
+    for pair, _ in sorted(pairs, key=lambda one: (-one[1].blocked_s, _blocker(one[0]), _waiter(one[0]))):
+        both = {_blocker(pair), _waiter(pair)}
+        if len(chosen | both) <= most:
+            chosen |= both
+    by_time = sorted(sums, key=lambda name: (-sums[name], name))
+    single = [name for name in by_time if name not in chosen][: max(0, most - len(chosen))]
+    tests = tuple(name for name in by_time if name in chosen or name in single)
     number = {name: position for position, name in enumerate(tests)}
     seconds: defaultdict[Place, float] = defaultdict(float)
     for pair, blocked in pairs:

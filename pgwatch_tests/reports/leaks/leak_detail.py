@@ -10,15 +10,13 @@ from pgwatch_tests.leaks.attribution.rows_by_test import TestLeak, is_certain
 from pgwatch_tests.leaks.model import Attribution, FoundRow, FoundRows, Leftover, TableLeak
 from pgwatch_tests.reports.leaks import leak_remedies, leak_words
 from pgwatch_tests.reports.leaks.leak_remedies import Copyable
-from pgwatch_tests.reports.render.detail_text import Detail, KeyName, Labelled, Line, labelled
+from pgwatch_tests.reports.render.detail_text import NOW, Detail, KeyName, Labelled, Line, labelled
 from pgwatch_tests.text import durations
 from pgwatch_tests.text.numbers import plural
 from pgwatch_tests.text.plain_text import plain
 from pgwatch_tests.text.times import in_full
 from pgwatch_tests.text.toned_text import Tone, Toned
 
-NOW = "Now"
-"""The label of what keys do."""
 _NOT_ASKED = (
     "not known: pytest --pgwatch=warn tells it; or start this with --tests FILE, or set PGWATCH_TRANSACTIONS "
     "to a directory of logs"

@@ -12,6 +12,8 @@ Line = tuple[Toned, ...]
 KeyName = Callable[[str], str]
 """Returns the key of a command, by the id that a keymap names, as texts write it: `y`, `enter`."""
 
+NOW = "Now"
+"""The label of what keys do."""
 _LABEL = 6
 # A statement is for copying: it stays on one line.
 _KEPT = re.compile(r"\bSELECT pg_\w+\(|ROLLBACK PREPARED ")

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from pgwatch_tests.reports.locks.wait_tones import of_idle_transaction, of_wait
-from pgwatch_tests.reports.render.detail_text import Detail, KeyName, Labelled, labelled
+from pgwatch_tests.reports.render.detail_text import NOW, Detail, KeyName, Labelled, labelled
 from pgwatch_tests.reports.sessions.session_rows import SessionRow, is_idle_in_transaction, is_resting
 from pgwatch_tests.text import durations
 from pgwatch_tests.text.numbers import plural
@@ -89,7 +89,7 @@ def group_detail(group: SessionGroup, by: Grouping, keys: KeyName) -> Detail:
 
 def _keys(keys: KeyName) -> Labelled:
     words = f"{keys('fold')} folds it · {keys('open')} opens it · {keys('group')} groups by something else"
-    return labelled("Now", words, "notice", vital=True)
+    return labelled(NOW, words, "notice", vital=True)
 
 
 def order_words(order: str, by: Grouping | None, keys: KeyName) -> str:

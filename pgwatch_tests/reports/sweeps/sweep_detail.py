@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pgwatch_tests.history.model import HistoryEntry, JobState, RunResult
-from pgwatch_tests.reports.render.detail_text import Detail, KeyName, Labelled, labelled
+from pgwatch_tests.reports.render.detail_text import NOW, Detail, KeyName, Labelled, labelled
 from pgwatch_tests.reports.sweeps import sweep_history
 from pgwatch_tests.text import durations
 from pgwatch_tests.text.plain_text import plain
@@ -38,7 +38,7 @@ def job_detail(job: JobState, keys: KeyName, *, acts: bool) -> Detail:
     if acts:
         pauses = f"{keys('pause-job')} {'resumes' if job.paused else 'pauses'} it"
         asks = "" if job.dry_run or job.action == "leaks" else ", after a question"
-        texts.append(labelled("Now", f"{keys('run-job')} runs it now{asks} · {pauses}", "notice", vital=True))
+        texts.append(labelled(NOW, f"{keys('run-job')} runs it now{asks} · {pauses}", "notice", vital=True))
     return Detail((Toned(plain(job.name), "lit"), Toned(f"  {does}")), tuple(texts))
 
 
@@ -52,7 +52,7 @@ def entry_detail(entry: HistoryEntry, keys: KeyName) -> Detail:
         _outcome("Did", entry),
         labelled("When", f"{in_full(entry.started_at)}, for {durations.in_words(entry.duration_s)}"),
         labelled("By", plain(f"{entry.account}, {entry.trigger}, pid {entry.pid}")),
-        labelled("Now", f"{keys('detail')} shows all of its report", "notice", vital=True),
+        labelled(NOW, f"{keys('detail')} shows all of its report", "notice", vital=True),
     ]
     return Detail(title, tuple(texts))
 

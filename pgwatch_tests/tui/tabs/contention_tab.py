@@ -19,12 +19,14 @@ from pgwatch_tests.reports.contention.contention_table import (
 )
 from pgwatch_tests.reports.contention.pair_detail import pair_detail
 from pgwatch_tests.reports.locks.test_labels import beside, label_of_test
+from pgwatch_tests.reports.render.detail_text import Detail
 from pgwatch_tests.reports.render.sparkline import sparkline
 from pgwatch_tests.text import durations
 from pgwatch_tests.text.numbers import plural
 from pgwatch_tests.text.plain_text import plain, shortened_middle, shortened_test
 from pgwatch_tests.text.times import clock
 from pgwatch_tests.text.toned_text import Cell, Toned
+from pgwatch_tests.tui.screens.row import RowScreen
 from pgwatch_tests.tui.tabs.tab import DashboardTab, TabData
 from pgwatch_tests.tui.widgets.column_widths import Column
 from pgwatch_tests.tui.widgets.detail_pane import DetailPane
@@ -61,6 +63,8 @@ def _named(test: str, database: str) -> Cell:
 
 _ABOVE = 4
 """Lines of chart, totals and summary, which the table shares its tab with."""
+_LOW = 18
+"""Lines of a screen from which on there is room for more than the list and what is known of a pair."""
 _WIDE = 110
 """Characters from which on the map is beside the list."""
 _MAP_SHARE = 0.4
@@ -100,6 +104,8 @@ class ContentionTab(DashboardTab):
 
     def offers(self, action: str) -> bool:
         seen = self._seen
+        if action == "detail":
+            return self._detail is not None
         if seen is None or not (seen.waits or seen.deadlocks_caught):
             return False
         return (action == "reset" and self._restarts) or (action == "sort" and seen.waits > 0)
@@ -184,9 +190,18 @@ class ContentionTab(DashboardTab):
         if view.display and seen is not None:
             view.show(seen.pairs.rows, self._selected_pair)
             view.fit(int(self.size.width * _MAP_SHARE))
-        pair = self._selected_pair
-        detail = None if pair is None or seen is None else pair_detail(seen, pair)
-        self.show_detail(detail, self.table.row_count + _ABOVE)
+        self.show_detail(self._detail, self.table.row_count + _ABOVE)
+
+    @property
+    def _detail(self) -> Detail | None:
+        """What is known of the selected pair; of sums by object or cause there is no more than their row."""
+        pair, seen = self._selected_pair, self._seen
+        return None if pair is None or seen is None else pair_detail(seen, pair)
+
+    def open_detail(self) -> None:
+        """Opens the selected pair in full."""
+        if detail := self._detail:
+            self.app.push_screen(RowScreen(detail))
 
     @property
     def _selected_pair(self) -> Pair | None:
@@ -201,8 +216,10 @@ class ContentionTab(DashboardTab):
     def _show_chart(self) -> None:
         seen = self._seen
         anything = seen is not None and (seen.waits > 0 or seen.deadlocks_caught > 0)
+        is_low = self.app.size.height < _LOW
         for name in ("#contention-chart", "#contention-totals", "#contention-summary"):
-            self.query_one(name).display = anything
+            # Each line is needed for the rows then; who has waited for whom is what the tab is for.
+            self.query_one(name).display = anything and (name == "#contention-totals" or not is_low)
         if seen is None or not anything:
             return
         self.query_one("#contention-chart", StillText).say(
@@ -211,7 +228,7 @@ class ContentionTab(DashboardTab):
         longest = durations.in_words(seen.longest.wait_s if seen.longest else None)
         self.query_one("#contention-totals", StillText).say(
             f"{durations.in_words(seen.blocked_s)} blocked · {plural(seen.waits, 'wait')} · "
-            f"longest {longest} · peak {seen.most_blocked:,}\n{deadlocks(seen)}"
+            f"longest {longest} · peak {seen.most_blocked:,}" + ("" if is_low else f"\n{deadlocks(seen)}")
         )
         others = {"test": seen.pairs.others, "object": seen.objects.others, "cause": seen.causes.others}[
             self._by

@@ -38,8 +38,10 @@ from pgwatch_tests.tui.widgets.still_text import StillText
 from pgwatch_tests.tui.widgets.table_rows import LiveRow
 from pgwatch_tests.tui.widgets.tree_table import TreeTable
 
-_BAR = 20
+_BAR, _SHORT_BAR = 20, 8
 """Characters of the bar of connections."""
+_SIDES = 2
+"""Characters beside the line above the table."""
 
 
 class SessionsTab(DashboardTab):
@@ -196,7 +198,7 @@ class SessionsTab(DashboardTab):
         elif self.row_filter:
             empty = self.no_match("session")
         else:
-            empty = "No other sessions."
+            empty = "No other sessions. A test is shown here as soon as it connects."
         found = [(row, session_row(row, all_local=all_local, in_group=self._by is not None)) for row in rows]
         shown = [(row, line) for row, line in found if self.row_filter.fits(line.texts)]
         self.show_rows(self._lines(shown), empty, self._heir if self._by else None)
@@ -258,18 +260,22 @@ class SessionsTab(DashboardTab):
         capacity = snapshot.capacity
         if capacity is None or not capacity.max_connections:
             return (order,)
-        full = min(_BAR, round(_BAR * capacity.connections / capacity.max_connections))
         nearly = capacity.connections_nearly_used_up
         # As the verdict has it.
         tone: Tone = "trouble" if capacity.connections >= capacity.for_all else "warning" if nearly else ""
-        return (
-            Toned("█" * full, tone or "good"),
-            Toned("░" * (_BAR - full), "quiet"),
-            Toned(
-                f" {capacity.connections:,} of {capacity.max_connections:,} connections"
-                + (", nearly used up" if nearly else ""),
-                tone,
-            ),
-            Toned(" · "),
-            order,
-        )
+        taken, most = f"{capacity.connections:,}", f"{capacity.max_connections:,}"
+        warning = ", nearly used up" if nearly else ""
+        line: tuple[Toned, ...] = ()
+        short = f"{taken}/{most}"
+        for bar, words in ((_BAR, f"{taken} of {most}"), (_SHORT_BAR, short), (0, short)):
+            full = min(bar, round(bar * capacity.connections / capacity.max_connections))
+            line = (
+                Toned("█" * full, tone or "good"),
+                Toned("░" * (bar - full) + (" " if bar else ""), "quiet"),
+                Toned(f"{words} connections{warning}", tone),
+                Toned(" · "),
+                order,
+            )
+            if sum(len(part.text) for part in line) <= self.size.width - _SIDES:
+                break
+        return line

@@ -99,7 +99,7 @@ class SweepsState:
         """The rows of the open section."""
         match self.section:
             case "plan":
-                return [] if self.report is None else plan_rows(self.report)
+                return [] if self.report is None else plan_rows(self.report, self.key)
             case "jobs":
                 return job_rows(self.jobs)
             case "history":
@@ -109,7 +109,7 @@ class SweepsState:
         """The detail of the row of that key in the open section."""
         match self.section:
             case "plan":
-                lines = {} if self.report is None else _keyed(self.report)
+                lines = {} if self.report is None else _keyed(self.report, self.key)
                 return lines[key].detail if key in lines else None
             case "jobs":
                 job = next((one for one in self.jobs if one.name == key), None)
@@ -139,7 +139,9 @@ class SweepsState:
             case "history":
                 if self.history_trouble:
                     return f"History not read: {plain(self.history_trouble)}"
-                return sweep_history.EMPTY if self.history is not None else "Reading the history …"
+                if self.history is None:
+                    return "Reading the history …"
+                return f"{sweep_history.EMPTY} {self.key('section')} leads to the plan, where sweeps begin."
 
     def summary(self) -> str:
         """The plan or last sweep in one line, and why what is shown is stale."""
@@ -186,11 +188,11 @@ def _stale(trouble: str) -> str:
     return f"stale: {plain(trouble)}" if trouble else ""
 
 
-def plan_rows(report: SweepReport) -> list[LiveRow]:
+def plan_rows(report: SweepReport, keys: KeyName) -> list[LiveRow]:
     """A row per cause: what goes, what stays, what needs somebody."""
     rows = []
     before = ""
-    for key, line in _keyed(report).items():
+    for key, line in _keyed(report, keys).items():
         words = _group_words(line.group, report)
         group = Toned(words, _GROUP_TONES[line.group] if words != before else "quiet")
         before = words
@@ -276,11 +278,11 @@ def _result(entry: HistoryEntry) -> tuple[Toned, ...]:
     return (Toned(result_words(entry), tone),)
 
 
-def _keyed(report: SweepReport) -> dict[str, CauseLine]:
+def _keyed(report: SweepReport, keys: KeyName) -> dict[str, CauseLine]:
     """The lines by their keys; of two with the same key, the second has a number."""
     found: dict[str, CauseLine] = {}
     for cause in cause_lines(report):
-        line = replace(cause, so=cause.so.replace("--min-age", "a (minimum age)"))
+        line = replace(cause, so=cause.so.replace("--min-age", f"{keys('min-age')} (minimum age)"))
         key, number = line.key, 1
         while key in found:
             number += 1

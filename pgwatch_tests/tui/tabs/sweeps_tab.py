@@ -26,6 +26,7 @@ from pgwatch_tests.tui.actions import pause_or_resume, run_now, tell
 from pgwatch_tests.tui.keys.tab_keys import SWEEP_KEYS
 from pgwatch_tests.tui.screens.confirm import ConfirmSweepScreen, about_plan
 from pgwatch_tests.tui.screens.min_age import MinAgeScreen
+from pgwatch_tests.tui.screens.row import RowScreen
 from pgwatch_tests.tui.screens.text import TextScreen
 from pgwatch_tests.tui.tabs.sweep_desk import JobDesk, SweepDesk, SweepUnderWay
 from pgwatch_tests.tui.tabs.sweeps_state import COLUMNS, SweepsSection, SweepsState, capitalised, next_sweep
@@ -209,18 +210,18 @@ class SweepsTab(DashboardTab):
         return next((one for one in self._state.jobs if one.name == name), None)
 
     def offers(self, action: str) -> bool:
-        if action != "detail" or self.table.current_key is None:
-            return False
-        return self._state.section in ("plan", "history")
+        return action == "detail" and self.table.current_key is not None
 
     def open_detail(self) -> None:
-        """Opens the plan or an entry of the history in full."""
+        """Opens the plan, a job or an entry of the history in full."""
         key = self.table.current_key
         if self._state.section == "plan" and self._state.report is not None:
             self.app.push_screen(TextScreen("Sweep", sweep_lines.lines(self._state.report)))
         elif self._state.section == "history" and key is not None:
             entry = next(one for one in self._state.history or () if str(one.id) == key)
             start_worker(self, partial(self._show_entry, entry), "sweep entry", exclusive=True)
+        elif detail := self._state.detail(key):
+            self.app.push_screen(RowScreen(detail))
 
     async def _show_entry(self, entry: HistoryEntry) -> None:
         lines = sweep_lines.entry_lines(entry)

@@ -43,7 +43,7 @@ class FilterLine(Input):
     def open(self, tab: str) -> None:
         """Opens the filter of `tab`; has the focus before the next key."""
         self.show(tab)
-        self.add_class("open")
+        self._open(True)
         self.screen.set_focus(self)
         self.select_all()
 
@@ -51,7 +51,12 @@ class FilterLine(Input):
         """Shows the filter of `tab`."""
         self._tab = tab
         self.value = self.of(tab)
-        self.set_class(bool(self.value), "open")
+        self._open(bool(self.value))
+
+    def _open(self, is_open: bool) -> None:
+        """Shows the line with its label, or hides both."""
+        if self.parent is not None:
+            self.parent.set_class(is_open, "open")
 
     def set_filter(self, tab: str, text: str) -> None:
         """Gives `tab` a filter without the focus."""

@@ -70,6 +70,14 @@ def test_it_fits_its_room_and_loses_no_time(
     assert whole.hidden == 0
 
 
+def test_the_pairs_with_the_most_time_are_on_a_small_map() -> None:
+    # Each test that blocks much waits for nobody: by their own sums, only blockers would be shown.
+    pairs = [(Pair(f"b{n}", f"w{n}{k}"), BlockedTime(9.0 - n, 1, 1.0)) for n in range(3) for k in range(3)]
+    shown = heat_map(pairs, 4)
+    assert set(shown.tests) == {"b0", "w00", "w01", "w02"}
+    assert len(shown.blocked_s) == 3
+
+
 @pytest.mark.parametrize(("most", "more"), [(2, "and 1 more test"), (1, "and 2 more tests")])
 def test_tests_without_room_are_counted(most: int, more: str) -> None:
     pairs = [(Pair("a", waiter), BlockedTime(1.0, 1, 1.0)) for waiter in ("b", "c")]

@@ -17,7 +17,7 @@ from pgwatch_tests.tui.widgets.heat_map_view import HeatMapView
 from pgwatch_tests.tui.widgets.live_table import LiveTable
 from screenshots.pictures import settled
 from tests.locks.snapshots import MOMENT, edge, session, snapshot
-from tests.tui.driving import Feed, blocked_snapshot, leak_report, screen_text, text_of
+from tests.tui.driving import Feed, blocked_snapshot, dialog_text, leak_report, screen_text, text_of
 from tests.tui.test_dashboard import HOSTILE, SIZES
 
 SINCE = clock(MOMENT)
@@ -273,3 +273,27 @@ async def test_a_hash_gives_way_before_the_test_that_it_stands_for() -> None:
         assert "test_lists_orders_by_amount" in row
         # In the map, too.
         assert [line for line in lines if " 1 test_lists_orders_by_amount ·" in line]
+
+
+async def test_enter_shows_all_that_is_known_of_a_pair_where_the_pane_has_no_room() -> None:
+    source = Feed(blocked_snapshot(), leak_report())
+    app = source.dashboard()
+    async with app.run_test(size=(80, 12)) as pilot:
+        await settled(pilot)
+        source.locks = blocked_snapshot(after_s=1)
+        await pilot.press("4", "r")
+        await settled(pilot)
+        table = app.query_one("#contention", LiveTable)
+        # On a low screen the rows come first.
+        assert table.size.height >= 3
+        assert "by test · since" not in screen_text(app)
+        await pilot.press("enter")
+        await settled(pilot)
+        said = dialog_text(app)
+        assert "Fix Commit, roll back or close it" in said
+        assert "row of accounts (id=42), seen at" in said
+        # Of a sum by object there is no more than its row.
+        await pilot.press("escape", "s", "enter")
+        await settled(pilot)
+        assert len(app.screen_stack) == 1
+        assert [one.message for one in app._notifications][-1] == "This row has no detail."

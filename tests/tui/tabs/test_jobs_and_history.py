@@ -130,3 +130,12 @@ async def test_no_history() -> None:
         assert "No sweep has been recorded yet." in await press(pilot, "5", "s", "s")
         sweeping.history = HistoryError("the history can't be read")
         assert "History not read: the history can't be read" in await press(pilot, "r")
+
+
+async def test_enter_shows_all_of_a_job() -> None:
+    _, app = dashboard(Sweeping(jobs=JOBS))
+    async with app.run_test(size=(80, 24)) as pilot:
+        await settled(pilot)
+        await press(pilot, "5", "s", "enter")
+        assert JOBS[0].name in dialog_text(app)
+        assert JOBS[0].when in dialog_text(app)

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from pgwatch_tests.locks.graph.settled_waits import settle
-from pgwatch_tests.locks.model import LockSnapshot
+from pgwatch_tests.locks.model import Capacity, LockSnapshot
 from pgwatch_tests.tui.app import Dashboard
 from pgwatch_tests.tui.keys.preferences import Preferences
 from pgwatch_tests.tui.tabs.sessions_tab import SessionsTab
@@ -184,3 +184,30 @@ async def test_a_click_on_a_head_sorts_by_that_column_and_the_head_shows_it(size
         assert "pid▲" in head
         assert kept == [("order.sessions", "pid")]
         assert names(app)[0].split()[0] == "test_holds"
+
+
+@pytest.mark.parametrize(("width", "words"), [(80, "10/100"), (120, "10 of 100")])
+async def test_what_it_is_grouped_by_is_never_cut(width: int, words: str) -> None:
+    source, app = dashboard()
+    source.locks = replace(several(), capacity=Capacity(10, 100, 3, 10, 6400))
+    async with app.run_test(size=(width, 24)) as pilot:
+        await settled(pilot)
+        await pilot.press("2", "g")
+        await settled(pilot)
+        line = text_of(app, "#connections")
+        assert line in screen_text(app)
+        assert f"{words} connections" in line
+        assert line.endswith("grouped by database (g)")
+
+
+async def test_a_filter_at_rest_is_in_sight() -> None:
+    _, app = dashboard()
+    async with app.run_test(size=(80, 24)) as pilot:
+        await settled(pilot)
+        await pilot.press("2", "slash", *"holds", "enter")
+        await settled(pilot)
+        assert " Filter holds\n" in screen_text(app)
+        assert "2 of 4 sessions" in text_of(app, "#connections")
+        await pilot.press("escape")
+        await settled(pilot)
+        assert " Filter " not in screen_text(app).rpartition("\n")[0].rpartition("\n")[0]
