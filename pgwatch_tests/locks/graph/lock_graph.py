@@ -35,7 +35,7 @@ class LockGraph(WaitForGraph[Party]):
         for group in self.snapshot.shown_groups:
             by_waiter.setdefault(group.waiter, []).append(group)
         return {
-            waiter: tuple(sorted(groups, key=lambda one: (one.kind == "soft", one.blockers[0])))
+            waiter: tuple(sorted(groups, key=lambda one: (one.kind == "soft", one.blockers[:1])))
             for waiter, groups in by_waiter.items()
         }
 

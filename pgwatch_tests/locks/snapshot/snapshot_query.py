@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Container, Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Protocol
 
 from psycopg import AsyncConnection
@@ -22,6 +23,7 @@ from pgwatch_tests.postgres.stored_text import bytes_of_text, decode
 from pgwatch_tests.text.secrets import mask_name, mask_statement
 
 _SHORT = 4096
+_MANY_WITH_LOCKS = 500
 
 
 class OwnerNames(Protocol):
@@ -49,7 +51,11 @@ async def read(
     bytes_of_text(cursor)
     await cursor.execute(queries.load("locks"), prepare=True)
     rows = [ProcessRow._make(row) for row in await cursor.fetchall()]
-    found = snapshot(rows, version.in_words(connection.info.server_version), database, server, names)
+    server_version = version.in_words(connection.info.server_version)
+    made = partial(snapshot, rows, server_version, database, server, names)
+    # Of thousands it takes as long as a key may take to be answered: so beside the loop.
+    is_long = sum(row.locks is not None for row in rows) > _MANY_WITH_LOCKS
+    found = await asyncio.to_thread(made) if is_long else made()
     return replace(found, pooled=True) if is_pooled(connection) else found
 
 

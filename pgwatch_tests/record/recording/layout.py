@@ -50,7 +50,7 @@ from pgwatch_tests.foreign_files import open_file
 from pgwatch_tests.record.recording.segments import Part
 
 LAYOUT: Final = 2
-"""The version that this program writes. It reads this one and all before it: 1 had no queues."""
+"""The version that this program writes. It reads this one and all before it: 1 has groups in full."""
 APPLICATION_ID: Final = 0x70677772  # 'pgwr'
 
 _MAGIC: Final = b"SQLite format 3\0"

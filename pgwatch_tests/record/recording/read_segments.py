@@ -14,11 +14,13 @@ from pgwatch_tests.locks.model import (
     DeadlockCounts,
     EdgeGroup,
     LockSnapshot,
+    LockTag,
     Party,
     PreparedTransaction,
     Session,
 )
 from pgwatch_tests.record.recording.columns import unpack
+from pgwatch_tests.record.recording.group_parts import About, GroupParts, group_of
 from pgwatch_tests.record.recording.segments import (
     ALL_COLUMNS,
     BEGAN_BIT,
@@ -107,7 +109,7 @@ class Segment:
             ),
             groups=tuple(
                 replace(
-                    self._value("group", group, EdgeGroup),
+                    self._group(group),
                     blockers=self._blockers(blockers),
                     wait_s=age_at(at_us, began),
                 )
@@ -116,6 +118,18 @@ class Segment:
                 )
             ),
         )
+
+    def _group(self, number: int) -> EdgeGroup:
+        plain = self._plain["group"][number]
+        if isinstance(plain, dict) and "lock" in plain:
+            return self._value("group", number, EdgeGroup)  # layout 1
+        key = "whole group", number
+        if key not in self._made:
+            parts = self._value("group", number, GroupParts)
+            about = self._value("about", parts.about, About)
+            tag = self._value("tag", parts.wait.tag, LockTag) if parts.wait else None
+            self._made[key] = group_of(parts, about, tag)
+        return cast(EdgeGroup, self._made[key])
 
     def _blockers(self, number: int) -> Sequence[Party]:
         plain = self._plain["blockers"][number]

@@ -310,7 +310,8 @@ class Recording:
                     times = self._times(connection, extent)
                     found = times[bisect_left(times, at_us) - 1]
                     best = found if best is None else max(best, found)
-        return None if best is None else moment(best)
+            # In here: a damaged time may be none at all.
+            return None if best is None else moment(best)
 
 
 @contextmanager

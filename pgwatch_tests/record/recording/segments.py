@@ -22,16 +22,9 @@ from operator import attrgetter
 from typing import Final, Literal, get_args
 
 from pgwatch_tests.locks.lock_queue import LockQueue, QueuePrefix
-from pgwatch_tests.locks.model import (
-    EdgeGroup,
-    LockSnapshot,
-    Party,
-    PreparedTransaction,
-    Session,
-    Subject,
-    WaitedLock,
-)
+from pgwatch_tests.locks.model import EdgeGroup, LockSnapshot, Party, PreparedTransaction, Session
 from pgwatch_tests.record.recording.columns import pack
+from pgwatch_tests.record.recording.group_parts import About, parts_of
 from pgwatch_tests.record.recording.values import microseconds, to_plain
 
 _Kind = Literal[
@@ -42,6 +35,8 @@ _Kind = Literal[
     "prepared",
     "groups",
     "group",
+    "about",
+    "tag",
     "blockers",
     "queue",
     "who",
@@ -133,7 +128,6 @@ class SegmentWriter:
         self.polls = self.changes = 0
         self._numbers: dict[_Kind, dict[Hashable, int]] = {kind: {} for kind in KINDS}
         self._slots: dict[Hashable, _Slot] = {}
-        self._abouts: dict[tuple[WaitedLock, Subject | None], int] = {}
         self._content = _Content()
         self._before = _Content()
         """All that was taken already."""
@@ -246,12 +240,15 @@ class SegmentWriter:
         abouts: dict[tuple[int, int], int] = {}
         for group in groups:
             same = id(group.lock), id(group.subject)
-            if same not in abouts:
-                abouts[same] = self._abouts.setdefault((group.lock, group.subject), len(self._abouts))
-            key = group.waiter, group.kind, group.wait, group.confirmed, abouts[same]
+            about = abouts.get(same)
+            if about is None:
+                what = About(group.lock, group.subject)
+                about = abouts[same] = self._number("about", what, what)
+            key = group.waiter, group.kind, group.wait, group.confirmed, about
             number = self._numbers["group"].get(key)
             if number is None:
-                number = self._number("group", key, replace(group, blockers=(), wait_s=None))
+                tag = -1 if group.wait is None else self._number("tag", group.wait.tag, group.wait.tag)
+                number = self._number("group", key, parts_of(group, about, tag))
             blockers = self._blockers(group.blockers, queues)
             rows.append((number, blockers, _began_ms(at_us, group.wait_s)))
         return self._number("groups", tuple(rows), rows)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import zlib
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -33,7 +35,8 @@ from pgwatch_tests.record.model import RecordingHeader
 from pgwatch_tests.record.recording.columns import pack, unpack
 from pgwatch_tests.record.recording.read_segments import Segment
 from pgwatch_tests.record.recording.reader import Recording
-from pgwatch_tests.record.recording.segments import Part, SegmentWriter, as_recorded
+from pgwatch_tests.record.recording.segments import LENGTH, Part, SegmentWriter, as_recorded
+from pgwatch_tests.record.recording.values import to_json
 from pgwatch_tests.record.recording.writer import RecordingWriter
 from tests.examples import examples
 from tests.record.recordings import BEGAN, story
@@ -136,6 +139,39 @@ def polled(some: Sequence[tuple[LockSnapshot, float, bool]]) -> list[LockSnapsho
 sequences: SearchStrategy[list[LockSnapshot]] = st.lists(
     st.tuples(snapshots, pauses_s, st.booleans()), min_size=1, max_size=6
 ).map(polled)
+
+
+def as_in_layout_1(part: Part, polls: Sequence[LockSnapshot]) -> Part:
+    """The same part as it was written before queues: groups and blockers in full."""
+    size = int.from_bytes(part.body[:LENGTH], "little")
+    values = json.loads(zlib.decompress(part.body[LENGTH : LENGTH + size]))
+    for group in (group for poll in polls for group in poll.groups):
+        for number, blockers in enumerate(values["blockers"]):
+            if isinstance(blockers, dict):
+                values["blockers"][number] = values["queue"][blockers["queue"]][: blockers["first"]]
+        for number, parts in enumerate(values["group"]):
+            if "about" in parts:
+                about = values["about"][parts.pop("about")]
+                wait = parts["wait"] and {**parts["wait"], "tag": values["tag"][parts["wait"]["tag"]]}
+                values["group"][number] = {**parts, **about, "wait": wait, "blockers": [], "wait_s": None}
+        assert json.loads(to_json(replace(group, blockers=(), wait_s=None))) in values["group"]
+    for kind in ("about", "tag", "queue"):
+        values.pop(kind, None)
+    packed = zlib.compress(json.dumps(values).encode())
+    return Part(part.times, len(packed).to_bytes(LENGTH, "little") + packed + part.body[LENGTH + size :])
+
+
+@given(snapshots)
+@settings(max_examples=examples(25), deadline=None)
+def test_what_was_written_before_queues_is_read(poll: LockSnapshot) -> None:
+    writer = SegmentWriter()
+    writer.add(poll)
+    part = writer.take()
+    assert part is not None
+    read = Segment([as_in_layout_1(part, [poll])]).snapshot(0)
+    polled = as_recorded(poll)
+    in_full = [replace(group, blockers=tuple(group.blockers)) for group in polled.groups]
+    assert read == replace(polled, groups=tuple(in_full))
 
 
 @given(sequences)
