@@ -45,7 +45,7 @@ class ActingApp(AppWithPast):
             tab.locks = SelectedLocks(self, self._read_held, tab.show_selected)
         tab.refusal = self._refusal_of_advice
 
-    # What the server would refuse.
+    # What would be in vain, and what the server would refuse.
 
     def look_at_rights(self) -> None:
         """Reads anew, beside the polls, what the server will refuse: a GRANT may have come."""
@@ -57,7 +57,7 @@ class ActingApp(AppWithPast):
             self._show_tab()
 
     def refusal(self, parameters: tuple[object, ...]) -> str:
-        """Why the server will refuse to act on the selected session; empty if it won't, or with marks.
+        """Why acting on the selected session would be in vain, or refused; empty if not, or with marks.
 
         `parameters` are those of `act`; none: what the advice says.
         """
@@ -65,11 +65,16 @@ class ActingApp(AppWithPast):
         if self._actions is None or graph is None or not tab.is_mounted or tab.selected is None or tab.marked:
             return ""
         how: How | None = None if not parameters else "cancel" if parameters == ("cancel",) else "terminate"
-        return self._actions.why_not(graph, tab.selected, how)
+        if reason := self._actions.why_not(graph, tab.selected, how):
+            return reason
+        refused = self._actions.refused_by_server(graph, tab.selected, how)
+        return f"{refused} {self.key_name('refresh')} looks again." if refused else ""
 
     def _refusal_of_advice(self, party: Party) -> str:
         graph = self.data.graph
-        return "" if self._actions is None or graph is None else self._actions.why_not(graph, party, None)
+        if self._actions is None or graph is None:
+            return ""
+        return self._actions.refused_by_server(graph, party, None)
 
     # Keys.
 

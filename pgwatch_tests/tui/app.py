@@ -358,7 +358,7 @@ class Dashboard(ActingApp):
         if action in ("act", "follow_advice") and self._latest.viewed is not None:
             return f"That is the past: {self.key_name('escape')} goes back to now."
         if action in ("act", "follow_advice") and (refusal := self.refusal(parameters)):
-            return f"{refusal} {self.key_name('refresh')} looks again."
+            return refusal
         slower = parameters == (1,)
         if action == "change_interval" and next_interval_s(self._refresh_s, slower=slower) is None:
             return f"The server is polled every {self._refresh_s:g} s, which is as far as it goes."

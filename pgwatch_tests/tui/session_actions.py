@@ -141,8 +141,7 @@ class SessionActions:
         root = graph.root_of(party) or party
         advised = self._advised(graph, root)
         if advised is None:
-            reason = "nobody waits for it" if not graph.blocks(root) else "its advice names no statement"
-            tell(self._app, f"Nothing to do about {graph.who(root)} now: {reason}.")
+            tell(self._app, _no_advice(graph, root))
             return
         try:
             action = action_on(graph, advised.party, "cancel" if advised.how == "cancel" else "terminate")
@@ -168,22 +167,21 @@ class SessionActions:
         return "" if self._rights is None else self._rights.refusal(graph, action)
 
     def why_not(self, graph: LockGraph, party: Party, how: How | None) -> str:
-        """Why nothing that `how` (None: the advice) would do about `party` or its root has an effect.
+        """Why there is nothing that `how` (None: the advice) would do about `party`; empty if there is."""
+        try:
+            actions = self._actions_on(graph, party, how)
+        except RefusedError as error:
+            words = plain(str(error))
+            return f"{words[0].upper()}{words[1:]}."
+        return "" if actions else _no_advice(graph, graph.root_of(party) or party)
 
-        Empty if something would.
-        """
+    def refused_by_server(self, graph: LockGraph, party: Party, how: How | None) -> str:
+        """Why the server would refuse what `how` would do about `party`, or its root; empty if not."""
         # Asked for each key of the footer, and with each move of the cursor.
         if self._rights is None or not self._rights.may_be_refused:
             return ""
-        root = graph.root_of(party)
         try:
-            if how is not None:
-                actions = [action_on(graph, party, how)]
-                actions += [one for one in (_root_first(graph, actions[0], how),) if one is not None]
-            else:
-                advised = self._advised(graph, root or party)
-                does: How = "cancel" if advised is not None and advised.how == "cancel" else "terminate"
-                actions = [] if advised is None else [action_on(graph, advised.party, does)]
+            actions = self._actions_on(graph, party, how)
         except RefusedError:
             return ""
         refusals = [self.refusal(graph, one) for one in actions]
@@ -192,6 +190,20 @@ class SessionActions:
         last = actions[-1]
         who = last.who if isinstance(last, SessionAction) else str(last.party)
         return f"The server would refuse this for {plain(who)}: {plain(refusals[-1])}."
+
+    def _actions_on(self, graph: LockGraph, party: Party, how: How | None) -> list[Action]:
+        """What `how` (None: the advice) may do about `party` and its root.
+
+        Raises RefusedError if there is nothing of that kind.
+        """
+        if how is None:
+            advised = self._advised(graph, graph.root_of(party) or party)
+            if advised is None:
+                return []
+            return [action_on(graph, advised.party, "cancel" if advised.how == "cancel" else "terminate")]
+        action = action_on(graph, party, how)
+        root = _root_first(graph, action, how)
+        return [action] if root is None else [action, root]
 
     def _advised(self, graph: LockGraph, root: Party) -> Unblocking | None:
         """What frees those who wait for a root blocker; None if nobody does, or if no statement helps."""
@@ -239,6 +251,12 @@ class SessionActions:
         if isinstance(action, SessionAction):
             what = what.replace(f"pid {action.pid}", plain(action.who))
         self.done.appendleft(Done(datetime.now(UTC), what, outcome, tone))
+
+
+def _no_advice(graph: LockGraph, root: Party) -> str:
+    """Why there is nothing that an advice would do."""
+    reason = "its advice names no statement" if graph.blocks(root) else "nobody waits for it"
+    return f"Nothing to do about {plain(graph.who(root))} now: {reason}."
 
 
 def _root_first(graph: LockGraph, action: Action, how: How) -> Action | None:

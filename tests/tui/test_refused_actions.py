@@ -5,9 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from pgwatch_tests.locks.actions.signal_rights import Role, SignalRights
+from pgwatch_tests.locks.graph.settled_waits import settle
 from pgwatch_tests.locks.model import LockSnapshot
-from tests.tui.acting import Doing, locked, until_drawn
-from tests.tui.driving import Feed, dialog_text, leak_report, screen_text, until
+from pgwatch_tests.reports.locks.test_labels import name_of
+from tests.locks.snapshots import edge, session, snapshot
+from tests.tui.acting import TABLE, Doing, locked, until_drawn, with_prepared
+from tests.tui.driving import Feed, dialog_text, leak_report, screen_text, text_of, until
 
 APP, PLAIN, OWNER = 10, 11, 12
 GRANT = "GRANT pg_signal_backend TO plain"
@@ -95,3 +98,30 @@ async def test_without_knowledge_of_rights_nothing_is_claimed() -> None:
         await pilot.press("K")
         await until_drawn(pilot, "End the session of pid 1?")
         assert "refuse" not in dialog_text(app)
+
+
+async def test_a_key_without_effect_isnt_offered() -> None:
+    vacuum = replace(
+        session(1, query="autovacuum: VACUUM t"), backend_type="autovacuum worker", application_name=""
+    )
+    shown = settle(None, snapshot((edge(2, 1, tag=TABLE, target="table t"),), (vacuum,)))
+    source = Feed(shown, leak_report())
+    app = source.dashboard(act=Doing())
+    async with app.run_test(notifications=True, size=(120, 24)) as pilot:
+        await until(pilot, lambda: "K End" in screen_text(app).splitlines()[-1])
+        assert text_of(app, "#verdict").startswith("● autovacuum worker (pid 1) blocks 1 test")
+        assert "A Do it" not in screen_text(app).splitlines()[-1]
+        await pilot.press("A")
+        await until_drawn(pilot, "its advice names no statement")
+        source.locks = with_prepared()
+        await pilot.press("escape", "r")
+        await until(pilot, lambda: "C Cancel" not in screen_text(app).splitlines()[-1])
+        assert "K End" in screen_text(app).splitlines()[-1]
+        await pilot.press("C")
+        await until_drawn(pilot, "A prepared transaction runs no statement: K rolls it back.")
+
+
+def test_a_process_that_tells_nothing_has_a_name() -> None:
+    hidden = replace(session(7, hidden=True), backend_type="", application_name="")
+    assert name_of(hidden) == "unnamed session"
+    assert name_of(replace(hidden, user_oid=None)) == "process of the server"

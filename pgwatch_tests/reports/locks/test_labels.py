@@ -48,8 +48,14 @@ def name_of(session: Session) -> str:
         return "a session that is connecting"
     if identity is not None:
         return plain(f"{identity.worker_label} {identity.label}".lstrip())
-    of_nobody = "unnamed session" if session.backend_type == "client backend" else session.backend_type
-    return plain(session.application_name or of_nobody)
+    return plain(session.application_name or _of_nobody(session))
+
+
+def _of_nobody(session: Session) -> str:
+    """What a session without a name is called: what a hidden process of the server does isn't told."""
+    if session.is_client:
+        return "unnamed session"
+    return session.backend_type or "process of the server"
 
 
 def label_of(session: Session) -> TestLabel:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from pgwatch_tests.locks.graph.lock_graph import LockGraph
 from pgwatch_tests.locks.model import Capacity, LockSnapshot, Party, Session
 from pgwatch_tests.locks.waits.session_waits import waits_for
-from pgwatch_tests.reports.locks.test_labels import label_of
+from pgwatch_tests.reports.locks.test_labels import label_of, name_of
 from pgwatch_tests.text import durations
 from pgwatch_tests.text.numbers import at_least, plural
 from pgwatch_tests.text.plain_text import plain, shortened_left, shortened_middle
@@ -202,8 +202,7 @@ def short_name(graph: LockGraph, party: Party, limit: int) -> str:
     session = graph.sessions.get(party)
     if session is not None and session.identity is not None:
         return _test_name(graph, session, limit)
-    name = session.application_name if session else ""
-    return f"{shortened_left(plain(name), limit)} (pid {party.pid})" if name else str(party)
+    return str(party) if session is None else f"{shortened_left(name_of(session), limit)} (pid {party.pid})"
 
 
 def _test_name(graph: LockGraph, session: Session, limit: int) -> str:
