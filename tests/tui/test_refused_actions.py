@@ -112,13 +112,17 @@ async def test_a_key_without_effect_isnt_offered() -> None:
         assert text_of(app, "#verdict").startswith("● autovacuum worker (pid 1) blocks 1 test")
         assert "A Do it" not in screen_text(app).splitlines()[-1]
         await pilot.press("A")
-        await until_drawn(pilot, "its advice names no statement")
+        assert [one.message for one in app._notifications] == [
+            "Nothing to do about autovacuum worker (pid 1) now: its advice names no statement."
+        ]
         source.locks = with_prepared()
         await pilot.press("escape", "r")
         await until(pilot, lambda: "C Cancel" not in screen_text(app).splitlines()[-1])
         assert "K End" in screen_text(app).splitlines()[-1]
         await pilot.press("C")
-        await until_drawn(pilot, "A prepared transaction runs no statement: K rolls it back.")
+        assert [one.message for one in app._notifications] == [
+            "A prepared transaction runs no statement: K rolls it back."
+        ]
 
 
 def test_a_process_that_tells_nothing_has_a_name() -> None:
