@@ -25,7 +25,7 @@ def pair_detail(seen: Contention, pair: Pair) -> Detail | None:
     title = (
         Toned(blocker.name, "root"),
         Toned(_in_database(pair.blocker_database), "quiet"),
-        Toned(f"  {_figures(blocked)}"),
+        Toned(f"  {_figures(seen, blocked)}"),
         Toned(text_of(beside(blocker)).removeprefix(blocker.name), "quiet"),
     )
     where = f"{_in_database(pair.waiter_database)}{text_of(beside(waiter)).removeprefix(waiter.name)}"
@@ -39,9 +39,11 @@ def _in_database(database: str) -> str:
     return f" in {plain(database)}" if database else ""
 
 
-def _figures(blocked: BlockedTime) -> str:
+def _figures(seen: Contention, blocked: BlockedTime) -> str:
     total, longest = durations.in_words(blocked.blocked_s), durations.in_words(blocked.longest_s)
-    return f"blocks for {total} in {plural(blocked.waits, 'wait')}, the longest {longest}"
+    # A wait that is older than the watch counts from its beginning on: more than the sum.
+    since = f" since {clock(seen.since)}" if blocked.longest_s > blocked.blocked_s else ""
+    return f"blocks for {total}{since} in {plural(blocked.waits, 'wait')}, the longest {longest}"
 
 
 def _texts(wait: RecordedWait) -> list[Labelled]:

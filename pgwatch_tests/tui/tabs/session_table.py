@@ -105,7 +105,7 @@ def _waiting_since(row: SessionRow) -> tuple[Toned, ...]:
     """How long it waits, where that is less than it has been in its state; gives way before the object."""
     if row.wait_s is None or row.since_s is None or row.since_s - row.wait_s < _SAME_S:
         return ()
-    return (Toned(f", {durations.short(row.wait_s)}", row.tone),)
+    return (Toned(f", {durations.short(row.wait_s)}", row.tone, is_whole=True),)
 
 
 def _longest_s(found: Sequence[float | None]) -> float | None:

@@ -253,6 +253,8 @@ async def test_of_a_test_in_another_database_the_name_is_cut_last() -> None:
         # The pane begins with both names, too.
         assert "test_seats_are_kept in test_app_gw0  blocks for" in drawn
         assert "Whom  test_seats_are_given_back" in drawn
+        # The wait is older than the watch.
+        assert f"blocks for 0.0 s since {SINCE}" in " ".join(drawn.split())
 
 
 async def test_a_hash_gives_way_before_the_test_that_it_stands_for() -> None:

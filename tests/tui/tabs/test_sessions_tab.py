@@ -49,3 +49,17 @@ async def test_who_blocks_is_told_beside_who_waits() -> None:
         assert [lines[pid][5].plain.strip() for pid in "23"] == ["table orders", "table orders, 3.0s"]
         # All are on the server's machine: the column would tell nothing.
         assert "Client" not in screen_text(app)
+
+
+@pytest.mark.parametrize("width", range(70, 130, 6))
+async def test_the_length_of_a_wait_is_shown_whole_or_not_at_all(width: int) -> None:
+    waits = replace(session(2, "pytest:gw1 tests/test_a.py::test_waits"), state_age_s=135.0)
+    found = (edge(2, 1, target="row of bookings (id=17)", wait_s=61.0),)
+    app = Feed(settle(None, snapshot(found, (session(1), waits))), leak_report()).dashboard()
+    async with app.run_test(size=(width, 24)) as pilot:
+        await settled(pilot)
+        await pilot.press("2")
+        await settled(pilot)
+        table = app.query_one(SessionsTab).table
+        (cell,) = [one.plain for one in table.get_row_at(1) if one.plain.startswith("row of")]
+        assert cell.rstrip().endswith((")", ", 1m01s"))
