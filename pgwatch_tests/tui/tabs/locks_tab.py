@@ -253,7 +253,7 @@ class LocksTab(DashboardTab):
         """`Verdict: test_import, home goes there`: where the pane is about another."""
         graph, told = self._graph, self._told_row
         about = None if graph is None else subject(graph)
-        if graph is None or told is None or about is None:
+        if graph is None or told is None or about in (None, told.root):
             return ""
         # A deadlock has no root: its members are below whichever of them is at the top.
         tops = {row.root for row in self._rows if row.party == about} or {about}
