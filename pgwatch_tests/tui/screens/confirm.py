@@ -99,7 +99,7 @@ class ConfirmScreen(QuestionScreen[tuple[Action, ...] | None]):
         refusals = [self._refusal(one) for one in actions]
         facts_of_all = [in_short(graph, one, why) for one, why in zip(actions, refusals, strict=True)]
         lines = [*refused_of_all(refusals), *advice_of_all(graph, actions, "press K")]
-        return Question(question_of_all(actions), tuple(facts_of_all), "\n".join(lines))
+        return Question(question_of_all(actions), tuple(facts_of_all), "\n".join(lines), hanging=_NAMES)
 
 
 class ConfirmSweepScreen(QuestionScreen[bool]):
