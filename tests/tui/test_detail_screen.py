@@ -22,3 +22,18 @@ async def test_texts_are_wrapped_beside_their_labels(size: tuple[int, int]) -> N
         assert {line[:13].strip() for line in advice} == {"Why", "Fix", "Now", ""}
         # The screen wraps no line once more, whether or not there is a scroll bar.
         assert max(map(len, advice)) <= text.content_size.width
+
+
+async def test_how_many_it_blocks_is_told_once() -> None:
+    app = Feed(blocked_snapshot(), leak_report()).dashboard()
+    async with app.run_test(size=(120, 40)) as pilot:
+        await settled(pilot)
+        told = []
+        for _ in range(2):
+            await pilot.press("enter")
+            await settled(pilot)
+            lines = app.screen.query_one("#text", StillText).text.splitlines()
+            told += [line.strip() for line in lines if line.startswith("blocks ")]
+            await pilot.press("escape", "down")
+            await settled(pilot)
+        assert told == ["blocks 2 sessions, 1 directly", "blocks 1 session"]

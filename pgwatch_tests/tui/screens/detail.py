@@ -13,6 +13,7 @@ from pgwatch_tests.reports.locks.lock_tree import lock_facts
 from pgwatch_tests.reports.locks.test_labels import label_of
 from pgwatch_tests.reports.render.detail_text import KeyName, Labelled, labelled
 from pgwatch_tests.text import durations
+from pgwatch_tests.text.numbers import plural
 from pgwatch_tests.text.plain_text import plain
 from pgwatch_tests.text.toned_sql import toned_sql
 from pgwatch_tests.text.toned_text import Cell
@@ -106,8 +107,10 @@ def _lines(graph: LockGraph, party: Party) -> list[Cell | Labelled]:
     facts = lock_facts(graph, party)
     if facts:
         lines += ["", *facts]
-    if graph.blocks(party):
-        lines += ["", f"blocks {graph.blocks(party):,} ({graph.blocks_directly(party):,} directly)"]
+    if total := graph.blocks(party):
+        directly = graph.blocks_directly(party)
+        some = f", {directly:,} directly" if directly < total else ""
+        lines += ["", f"blocks {plural(total, 'session')}{some}"]
     return lines
 
 
