@@ -96,13 +96,15 @@ class Recording:
     def began(self) -> datetime:
         """The first sample's time, by the server; without any, when the recording began."""
         [began_us] = self._rows(select(func.min(layout.segments.c.began_us)))[0]
-        return self.header.began if began_us is None else moment(began_us)
+        with _damage_told(self.path):
+            return self.header.began if began_us is None else moment(began_us)
 
     @property
     def until(self) -> datetime:
         """The last sample's time, by the server; without any, when the recording began."""
         [until_us] = self._rows(select(func.max(layout.segments.c.until_us)))[0]
-        return self.header.began if until_us is None else moment(until_us)
+        with _damage_told(self.path):
+            return self.header.began if until_us is None else moment(until_us)
 
     @property
     def is_whole(self) -> bool:
