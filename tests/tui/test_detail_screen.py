@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from pgwatch_tests.locks.graph.settled_waits import settle
 from pgwatch_tests.tui.widgets.still_text import StillText
 from screenshots.pictures import settled
+from tests.locks.snapshots import edge, snapshot
 from tests.tui.driving import Feed, blocked_snapshot, leak_report
 
 
@@ -25,7 +27,8 @@ async def test_texts_are_wrapped_beside_their_labels(size: tuple[int, int]) -> N
 
 
 async def test_how_many_it_blocks_is_told_once() -> None:
-    app = Feed(blocked_snapshot(), leak_report()).dashboard()
+    chain = settle(None, snapshot((edge(2, 1, target="table t"), edge(3, 2, target="table u"))))
+    app = Feed(chain, leak_report()).dashboard()
     async with app.run_test(size=(120, 40)) as pilot:
         await settled(pilot)
         told = []
