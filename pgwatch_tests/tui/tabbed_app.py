@@ -61,7 +61,7 @@ class TabbedApp(KeyedApp):
         self._numbers: dict[str, str] = {}
         self._opened = ""
         """The tab that was last drawn because it was opened: once is enough."""
-        self._copied: tuple[list[tuple[str, str]], int] = ([], 0)
+        self._copied: tuple[Sequence[tuple[str, str]], int] = ((), 0)
         """What `y` last copied: the row's things, and the number of that one."""
 
     def get_css_variables(self) -> dict[str, str]:
@@ -184,9 +184,9 @@ class TabbedApp(KeyedApp):
             self._tab.open_detail()
         elif self.data.snapshot is not None:
             self._tab.table.choose()
-            self.push_screen(
-                DetailScreen(graph_of(self.data.snapshot), party, self.key_name, self._read_held)
-            )
+            screen = DetailScreen(graph_of(self.data.snapshot), party, self.key_name, self._read_held)
+            screen.copies = self._tab.copyable
+            self.push_screen(screen)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Whether a key does anything now; None: it doesn't, and `why_not` says why."""
@@ -215,7 +215,10 @@ class TabbedApp(KeyedApp):
 
     def action_copy(self) -> None:
         """Copies what the open tab offers of its selected row; pressed again, the next thing of it."""
-        offered = self._tab.copyable
+        self.copy_one_of(self._tab.copyable)
+
+    def copy_one_of(self, offered: Sequence[tuple[str, str]]) -> None:
+        """Copies the first of these; called again with the same, the next one."""
         if not offered:
             self.notify("Nothing to copy in this row.", timeout=2)
             return

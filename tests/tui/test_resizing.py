@@ -1,4 +1,4 @@
-"""A terminal that is resized, also under a dialog: all stays inside of it, the dialog open, the row selected."""
+"""A terminal that is resized, also under a dialog: all stays inside, the dialog open, the row selected."""
 
 from __future__ import annotations
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pgwatch_tests.locks.diagnosis.evidence import Diagnosis, advice_afterwards, advice_now
+from pgwatch_tests.locks.diagnosis.rules import diagnose
 from pgwatch_tests.locks.diagnosis.unblocking import Unblocking, unblocking
 from pgwatch_tests.locks.graph.lock_graph import LockGraph
 from pgwatch_tests.locks.model import Party, Session
@@ -60,6 +61,22 @@ def queue_detail(
         *advice_texts(graph, None, root, diagnosis, keys, acts=acts),
     ]
     return Detail((Toned(title, "lit"),), tuple(texts))
+
+
+def copyable(graph: LockGraph, party: Party | None, root: Party | None) -> list[tuple[str, str]]:
+    """What is worth copying, each with its name: what frees those behind `root`, and the query of `party`.
+
+    `root` is None where nobody waits, `party` for a queue.
+    """
+    found = []
+    is_present = root is not None and not graph.snapshot.is_past
+    free = unblocking(graph, root, diagnose(graph, root)) if root is not None and is_present else None
+    if free is not None:
+        found.append(("the advice's SQL", free.sql))
+    session = None if party is None else graph.sessions.get(party)
+    if session is not None and session.query:
+        found.append((f"the query of pid {session.pid}", session.query))
+    return found
 
 
 def statement_text(session: Session | None, whole: bool) -> list[Labelled]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import ClassVar, Protocol, cast
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
@@ -21,6 +21,16 @@ _SIDES = 6
 with a gap before it."""
 
 
+class Copies(Protocol):
+    """A dashboard that copies, and knows the key for it."""
+
+    def key_name(self, id_: str) -> str:
+        """The key of a command, by its id, as texts write it."""
+
+    def copy_one_of(self, offered: Sequence[tuple[str, str]]) -> None:
+        """Copies the first of these; called again with the same, the next one."""
+
+
 class TextScreen(ModalScreen[None]):
     """Lines of plain text, toned where that tells something, in a scrollable box.
 
@@ -31,12 +41,19 @@ class TextScreen(ModalScreen[None]):
         Binding("escape,q,enter,question_mark", "dismiss", "Close"),
         Binding("down,j", "scroll(1)", show=False),
         Binding("up,k", "scroll(-1)", show=False),
+        Binding("pagedown,space", "scroll_pages(1)", show=False),
+        Binding("pageup", "scroll_pages(-1)", show=False),
+        Binding("home", "scroll_pages(-1000)", show=False),
+        Binding("end", "scroll_pages(1000)", show=False),
+        Binding("y", "copy", show=False, id="copy"),
     ]
 
     def __init__(self, title: str, lines: Sequence[Cell | Labelled]) -> None:
         super().__init__()
         self._title = title
         self._lines = lines
+        self.copies: Sequence[tuple[str, str]] = ()
+        """What a key copies: a name and a text each; pressed again, the next one."""
 
     def compose(self) -> ComposeResult:
         with VerticalScroll(id="box") as box:
@@ -64,8 +81,23 @@ class TextScreen(ModalScreen[None]):
     def _show_more(self) -> None:
         """Says below the box whether there is more below."""
         box = self.query_one("#box")
-        more = "↓ more below · " if box.scroll_y < box.max_scroll_y else ""
-        box.border_subtitle = f"{more}escape closes"
+        parts = ["↓ more below"] if box.scroll_y < box.max_scroll_y else []
+        if self.copies:
+            parts.append(f"{cast(Copies, self.app).key_name('copy')} copies {self.copies[0][0]}")
+        box.border_subtitle = " · ".join([*parts, "escape closes"])
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Whether a key does anything: without something to copy, that of copying doesn't."""
+        return False if action == "copy" and not self.copies else super().check_action(action, parameters)
+
+    def action_scroll_pages(self, pages: int) -> None:
+        """Scrolls by so many screens."""
+        box = self.query_one("#box")
+        box.scroll_relative(y=pages * max(1, box.size.height - 1), animate=False)
+
+    def action_copy(self) -> None:
+        """Copies what there is to copy; pressed again, the next thing."""
+        cast(Copies, self.app).copy_one_of(self.copies)
 
     async def action_dismiss(self, result: None = None) -> None:
         self.dismiss(result)

@@ -126,7 +126,9 @@ class LeaksTab(DashboardTab):
         """Opens the row under the cursor in full; of a table, reads its rows."""
         row = self._row
         if row is not None:
-            self.app.push_screen(LeakScreen(row.detail, row.table, self._read_rows if row.table else None))
+            screen = LeakScreen(row.detail, row.table, self._read_rows if row.table else None)
+            screen.copies = self.copyable
+            self.app.push_screen(screen)
 
     def action_sweep_this(self) -> None:
         """Asks for the plan of a sweep of the selected row."""

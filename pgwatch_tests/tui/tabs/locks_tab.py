@@ -10,7 +10,6 @@ from textual.app import ComposeResult
 
 from pgwatch_tests.locks.contention.contention import Contention
 from pgwatch_tests.locks.diagnosis.rules import diagnose
-from pgwatch_tests.locks.diagnosis.unblocking import unblocking
 from pgwatch_tests.locks.graph.lock_graph import LockGraph
 from pgwatch_tests.locks.model import Party
 from pgwatch_tests.reports.locks.folded_tree import (
@@ -22,7 +21,7 @@ from pgwatch_tests.reports.locks.folded_tree import (
     waiters_below,
 )
 from pgwatch_tests.reports.locks.formats import lock_json
-from pgwatch_tests.reports.locks.lock_detail import lock_detail, queue_detail
+from pgwatch_tests.reports.locks.lock_detail import copyable, lock_detail, queue_detail
 from pgwatch_tests.reports.locks.test_labels import label_of
 from pgwatch_tests.reports.render.detail_text import Detail, joined
 from pgwatch_tests.reports.verdict.calm import calm_line, trouble_lines
@@ -133,14 +132,7 @@ class LocksTab(DashboardTab):
         graph, row = self._graph, self._told_row
         if graph is None or row is None:
             return []
-        found = []
-        free = None if graph.snapshot.is_past else unblocking(graph, row.root, diagnose(graph, row.root))
-        if free is not None:
-            found.append(("the advice's SQL", free.sql))
-        session = None if row.party is None else graph.sessions.get(row.party)
-        if session is not None and session.query:
-            found.append((f"the query of pid {session.pid}", session.query))
-        return found
+        return copyable(graph, row.party, row.root)
 
     @property
     def document(self) -> tuple[str, str] | None:

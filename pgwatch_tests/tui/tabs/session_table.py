@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from pgwatch_tests.reports.locks.test_labels import beside
 from pgwatch_tests.reports.locks.wait_tones import of_idle_transaction, of_wait
-from pgwatch_tests.reports.sessions.session_groups import SessionGroup
+from pgwatch_tests.reports.sessions.session_groups import Grouping, SessionGroup
 from pgwatch_tests.reports.sessions.session_rows import Order, SessionRow
 from pgwatch_tests.text import durations
 from pgwatch_tests.text.plain_text import shortened_middle, shortened_test
@@ -50,23 +50,26 @@ _SAME_S = 1.0
 _INDENT = Toned("  ")
 
 
-def session_row(row: SessionRow, *, all_local: bool, in_group: bool = False) -> LiveRow:
-    """The row of a session, which is indented `in_group`; without its client where `all_local` ones are."""
+def session_row(row: SessionRow, *, all_local: bool, by: Grouping | None = None) -> LiveRow:
+    """The row of a session; without its client where `all_local` ones are.
+
+    In a group it is indented, and leaves to the heading what all of the group have in common.
+    """
     waits = row.wait_s is not None
     state, tone = _SHORT_STATES.get(row.state, row.state), row.tone
     test = beside(row.label, name_tone="root" if row.is_root else "")
     return LiveRow(
         row.key,
         (
-            (_INDENT, *_parts(test)) if in_group else test,
+            (_INDENT, *_parts(test)) if by else test,
             row.worker,
             str(row.session.pid),
             state if waits else (Toned(state, tone),),
             (Toned(durations.short(row.shown_s) or "?", tone),),
             (Toned(row.waits, tone if waits else ""), *_waiting_since(row)),
             f"{row.blocks:,}" if row.blocks else "",
-            (Toned(row.database, "quiet"),),
-            (Toned(row.user, "quiet"),),
+            (Toned("" if by == "database" else row.database, "quiet"),),
+            (Toned("" if by == "user" else row.user, "quiet"),),
             # The same on each row tells nothing, and takes the query's room.
             (Toned("" if all_local else row.client, "quiet"),),
             row.query[:_ROOM_FOR_QUERY],

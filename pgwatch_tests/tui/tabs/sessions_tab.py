@@ -11,6 +11,7 @@ from textual.binding import BindingType
 
 from pgwatch_tests.locks.graph.lock_graph import graph_of
 from pgwatch_tests.locks.model import LockSnapshot, Party
+from pgwatch_tests.reports.locks.lock_detail import copyable
 from pgwatch_tests.reports.sessions import session_json
 from pgwatch_tests.reports.sessions.session_detail import session_detail
 from pgwatch_tests.reports.sessions.session_groups import (
@@ -73,6 +74,9 @@ class SessionsTab(DashboardTab):
         yield StillText(id="no-sessions", classes="empty")
         yield DetailPane(id="session-detail")
 
+    def on_resize(self) -> None:
+        self.redraw()
+
     @property
     def selected(self) -> Party | None:
         """The session under the cursor."""
@@ -90,8 +94,7 @@ class SessionsTab(DashboardTab):
 
     def offers(self, action: str) -> bool:
         if action == "copy":
-            party, sessions = self.selected, () if self._snapshot is None else self._snapshot.sessions
-            return party is not None and any(one.pid == party.pid and one.query for one in sessions)
+            return bool(self.copyable)
         if action == "act":
             return self.selected is not None
         return self.table.current_key is not None and action in ("detail", "sort")
@@ -108,14 +111,13 @@ class SessionsTab(DashboardTab):
 
     @property
     def copyable(self) -> list[tuple[str, str]]:
-        """The query of the session under the cursor."""
-        party = self.selected
-        sessions = () if self._snapshot is None else self._snapshot.sessions
-        return [
-            (f"the query of pid {one.pid}", one.query)
-            for one in sessions
-            if party is not None and one.pid == party.pid and one.query
-        ]
+        """What frees those that wait behind the selected session's root blocker, and the session's query."""
+        party, snapshot = self.selected, self._snapshot
+        if party is None or snapshot is None:
+            return []
+        graph = graph_of(snapshot)
+        root = graph.root_of(party) or (party if graph.blocks(party) else None)
+        return copyable(graph, party, root)
 
     @property
     def order(self) -> str:
@@ -199,8 +201,10 @@ class SessionsTab(DashboardTab):
             empty = self.no_match("session")
         else:
             empty = "No other sessions. A test is shown here as soon as it connects."
-        found = [(row, session_row(row, all_local=all_local, in_group=self._by is not None)) for row in rows]
-        shown = [(row, line) for row, line in found if self.row_filter.fits(line.texts)]
+        found = [(row, session_row(row, all_local=all_local, by=self._by)) for row in rows]
+        shown = [
+            (row, line) for row, line in found if self.row_filter.fits((*line.texts, row.database, row.user))
+        ]
         self.show_rows(self._lines(shown), empty, self._heir if self._by else None)
         self.table.show_order(*ORDER_HEADS[self._order])
         self._group_of = {row.key: one.key for one in self._groups.values() for row in one.rows}
@@ -276,6 +280,6 @@ class SessionsTab(DashboardTab):
                 Toned(" · "),
                 order,
             )
-            if sum(len(part.text) for part in line) <= self.size.width - _SIDES:
+            if sum(len(part.text) for part in line) <= (self.size.width or self.app.size.width) - _SIDES:
                 break
         return line

@@ -63,3 +63,24 @@ async def test_the_length_of_a_wait_is_shown_whole_or_not_at_all(width: int) -> 
         table = app.query_one(SessionsTab).table
         (cell,) = [one.plain for one in table.get_row_at(1) if one.plain.startswith("row of")]
         assert cell.rstrip().endswith((")", ", 1m01s"))
+
+
+async def test_y_copies_the_advice_s_sql_and_then_the_query_in_the_detail_too() -> None:
+    root = session(1, "pytest:gw0 tests/test_a.py::test_root", "idle in transaction")
+    app = Feed(settle(None, snapshot((edge(2, 1),), (root,))), leak_report()).dashboard()
+    async with app.run_test(size=(120, 30)) as pilot:
+        await settled(pilot)
+        await pilot.press("2", "y")
+        assert app.clipboard == "SELECT pg_terminate_backend(1)"
+        await pilot.press("y")
+        assert app.clipboard.startswith("UPDATE")
+        await pilot.press("enter")
+        await settled(pilot)
+        assert "y copies the advice's SQL · escape closes" in screen_text(app)
+        app.copy_to_clipboard("")
+        await pilot.press("y")
+        assert app.clipboard == "SELECT pg_terminate_backend(1)"
+        # There is nothing to copy in the help, so that its key does nothing.
+        await pilot.press("escape", "question_mark")
+        await settled(pilot)
+        assert "copies" not in screen_text(app).splitlines()[-3]
