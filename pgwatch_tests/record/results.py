@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Final, Literal
 
 from pgwatch_tests.errors import RecordingError, Verdict
 from pgwatch_tests.foreign_files import read_bytes
+from pgwatch_tests.record.plugin_findings import PluginFinding
 from pgwatch_tests.record.run_summary import Hang, RunFacts
 from pgwatch_tests.text.times import iso_time
 
@@ -46,7 +47,7 @@ FILE_NAMES: Final[dict[ResultKind, str]] = {
 RUN_NAME: Final = "run.json"
 LOGS_NAME: Final = "logs"
 
-_LOG_SUFFIXES = frozenset({".journal", ".jsonl", ".tests", ".waits", ".writes"})
+_LOG_SUFFIXES = frozenset({".findings", ".journal", ".jsonl", ".tests", ".waits", ".writes"})
 """Of the files that the pytest plugin writes into the directory of logs."""
 
 
@@ -85,6 +86,8 @@ class RunRecord:
     """Sentences: what is worth knowing beside, such as where the connection string came from."""
     files: dict[str, str] = field(default_factory=dict)
     """Names of the files that were written, relative to the directory, by their kind (`ResultKind`)."""
+    plugin_findings: tuple[PluginFinding, ...] = ()
+    """What the pytest plugin found, where it was on."""
     versions: dict[str, str] = field(default_factory=dict)
     """Versions of programs, by name: `pgwatch_tests`, `python`."""
 

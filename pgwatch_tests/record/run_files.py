@@ -172,6 +172,7 @@ def of_results(results: ResultsDirectory, record: RunRecord) -> RecordedRun:
         leaks=leaks or (),
         leaks_checked=leaks is not None,
         hangs=record.hangs or run.hangs,
+        plugin_findings=record.plugin_findings,
         not_checked=tuple(dict.fromkeys((*record.not_checked, *missing, *run.not_checked))),
     )
 

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pgwatch_tests.record.plugin_findings import read_findings
 from pgwatch_tests.record.results import ResultsDirectory
 from pgwatch_tests.run.checks.beside import Beside
 from pgwatch_tests.run.checks.fail_on import Judgement, judge
@@ -19,6 +20,7 @@ from pgwatch_tests.run.guards import RunGuards
 from pgwatch_tests.run.outcome import github
 from pgwatch_tests.run.outcome.run_recorder import RunRecorder
 from pgwatch_tests.run.state import REPORT_S, RunState
+from pgwatch_tests.text.numbers import plural
 
 if TYPE_CHECKING:
     from pgwatch_tests.run.checks.leak_check import LeakChecker
@@ -50,6 +52,7 @@ class RunEnding:
         self.note_end()
         for step, undone in (
             (self._look_for_junit_files, "JUnit files weren't looked for"),
+            (self._read_plugin_findings, "the findings of the pytest plugin weren't read"),
             (self._check_leaks, "leaks weren't checked"),
             (self._end_recording, "the recording wasn't ended in order"),
             (self._read_server_log, "the server's log wasn't read"),
@@ -118,6 +121,7 @@ class RunEnding:
             self._notes.not_checked.append("leaks weren't checked: no time was left")
             return
         from pgwatch_tests.run import aftermath
+        from pgwatch_tests.run.outcome import closing_words
 
         first = None if self._beside is None else self._beside.baseline
         before = aftermath.state_before(state.request.since, first)
@@ -137,11 +141,26 @@ class RunEnding:
         state.known = replace(state.known, leaks=report, leaks_may_be_older=not check.compared)
         if report is None:
             self._notes.not_checked.append(f"leaks weren't checked: {check.trouble}")
-        elif not check.compared and (report.total or report.leftovers):
+            return
+        if report.without_strings and report.mode != "any":
+            self._notes.not_checked.append(closing_words.unmarkable(report.without_strings))
+        if not check.compared and (report.total or report.leftovers):
             why = check.trouble or before.trouble
             self._notes.not_checked.append(
                 f"what is leaked may be older than this run, without a baseline: {why}"
             )
+
+    def _read_plugin_findings(self) -> None:
+        """Reads what the pytest plugin told, where it was on in the command."""
+        state = self._state
+        plugin = None if state.results is None else read_findings(state.results.logs)
+        if plugin is None:
+            return
+        state.known = replace(state.known, plugin=plugin)
+        self._notes.not_checked += [f"by the pytest plugin: {reason}" for reason in plugin.not_checked]
+        if plugin.unfinished:
+            sessions = plural(plugin.unfinished, "session")
+            self._notes.not_checked.append(f"what the pytest plugin found in {sessions} that didn't end")
 
     def _end_recording(self) -> None:
         """Ends the recorder, and reads what it saw."""

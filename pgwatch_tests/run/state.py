@@ -91,6 +91,7 @@ class RunState:
             hangs=tuple(self.hangs),
             not_checked=tuple(self.notes.not_checked),
             notes=tuple(self.notes.notes),
+            plugin_findings=() if self.known.plugin is None else self.known.plugin.findings,
             files=dict(self.files),
             versions={"pgwatch_tests": __version__, "python": platform.python_version()},
         )

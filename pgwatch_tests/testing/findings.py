@@ -46,6 +46,8 @@ class Finding:
     """The tables that it is about, as `schema.table`."""
     fails: bool = True
     """Whether `--pgwatch=fail` fails the test, or the run, on it."""
+    rows: int = 0
+    """The number of rows it is about; 0 where it isn't about rows."""
 
 
 Listener = Callable[[Finding], None]

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from pgwatch_tests.errors import RecordingError
+from pgwatch_tests.record.plugin_findings import PluginFinding
 from pgwatch_tests.record.results import FILE_NAMES, ResultsDirectory, RunFinding, RunRecord
 from pgwatch_tests.record.run_summary import Hang, RunFacts
 
@@ -21,6 +22,7 @@ _RECORD = RunRecord(
     hangs=(Hang(_BEGAN, 30.0, "tree"),),
     not_checked=("the server wasn't there",),
     files={"leaks": "leaks.json"},
+    plugin_findings=(PluginFinding("rows", "a.py::b", True, "left 1 row", tables=("public.a",), rows=1),),
     versions={"python": "3.11.2"},
 )
 
@@ -34,7 +36,7 @@ def test_run_json_comes_back_as_it_was_written(tmp_path: Path) -> None:
     assert content["began"] == "2026-01-02T03:04:05.000678Z"
     assert [path.name for path in tmp_path.iterdir()] == ["run.json"]
     # What a newer version adds, and what an older one hadn't, keeps nobody from reading the rest.
-    del content["versions"], content["junit_files"]
+    del content["versions"], content["junit_files"], content["plugin_findings"]
     results.index.write_text(json.dumps({**content, "added_later": 1}))
     assert results.read().facts.command == ("pytest", "-n", "4")
 

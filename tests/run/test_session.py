@@ -62,6 +62,26 @@ pathlib.Path("torn.xml").write_text("<testsuite")
 """
 
 
+BILLING = """
+import os, psycopg, pytest
+
+@pytest.fixture
+def db():
+    with psycopg.connect(os.environ["DATABASE_URL"]) as connection:
+        yield connection
+
+def test_marked(db):
+    db.execute("INSERT INTO users VALUES ('a@test.example.com')")
+    db.execute("INSERT INTO invoices VALUES (5)")
+
+def test_unmarked(db):
+    db.execute("INSERT INTO invoices VALUES (6), (7)")
+
+def test_clean(db):
+    db.execute("SELECT")
+"""
+
+
 def _index(home: Path) -> dict[str, Any]:
     index: dict[str, Any] = json.loads((home / "pgwatch-results" / "run.json").read_text())
     return index
@@ -90,6 +110,56 @@ def test_what_is_left_since_the_start_fails_a_run_that_passed(
     assert outcomes["no test rows in public.users"] == ["failure"]
     # What the run left is free for a sweep, which the run's end is on record for.
     assert not owner.execute("SELECT FROM pg_locks WHERE locktype = 'advisory'").fetchall()
+
+
+def test_what_the_plugin_found_is_told_and_what_no_marker_can_be_in(
+    home: Path, database: Database, owner: Connection[TupleRow]
+) -> None:
+    """Rows that the check knows, too, are told once; without it, a line says how to learn of tests."""
+    owner.execute("CREATE TABLE users (email text)")
+    owner.execute("CREATE TABLE invoices (amount int)")
+    (home / "test_billing.py").write_text(BILLING)
+    extra = {"DATABASE_URL": database.dsn}
+    pytest_ = [sys.executable, "-m", "pytest", "-q", "-p", "no:randomly", "-p", "no:cacheprovider"]
+    assert pgwatch(home, "baseline", "-o", "before.json", extra=extra).returncode == 0
+    options = ["--no-record", "--since", "before.json"]
+    done = run(home, *pytest_, "--pgwatch=warn", "test_billing.py", options=options, extra=extra)
+    assert done.returncode == 0, done.stdout + done.stderr
+    said, prefix = done.stderr.splitlines(), "pgwatch-tests: "
+    lines = [line.removeprefix(prefix) for line in said if line.startswith(prefix)]
+    assert lines[0].endswith("; 1 leaked row; 3 findings of the pytest plugin in 2 tests")
+    assert lines[1:5] == [
+        "  1 row of public.users left by test_billing.py::test_marked",
+        "  the plugin: test_billing.py::test_marked: left 1 row in public.invoices",
+        "  the plugin: test_billing.py::test_unmarked: left 2 rows in public.invoices",
+        "  not checked: rows of public.invoices: no column could hold a marker (run --any counts all new "
+        "rows)",
+    ]
+    index = _index(home)
+    told = [(one["owner"], one["tables"], one["rows"]) for one in index["plugin_findings"]]
+    assert sorted(told) == [
+        ("test_billing.py::test_marked", ["public.invoices"], 1),
+        ("test_billing.py::test_marked", ["public.users"], 1),
+        ("test_billing.py::test_unmarked", ["public.invoices"], 2),
+    ]
+    report = (home / "pgwatch-results" / "report.md").read_text()
+    assert "1 row left in 1 table; 3 findings of the pytest plugin in 2 tests" in report
+    assert report.count("`test_billing.py::test_marked`") == 2
+    assert "| `test_billing.py::test_unmarked` | `left 2 rows in public.invoices` |" in report
+    assert "`rows of public.invoices: no column could hold a marker" in report
+    page = (home / "pgwatch-results" / "report.html").read_text()
+    assert "Also found by the pytest plugin" in page
+
+    done = run(home, *pytest_, "test_billing.py", options=options, extra=extra)
+    assert "which test left rows isn't known; to learn it: pgwatch-tests run -- pytest --pgwatch=warn" in (
+        done.stderr
+    )
+    owner.execute("TRUNCATE users")
+    only = ["--pgwatch=warn", "test_billing.py::test_unmarked"]
+    done = run(home, *pytest_, *only, options=[*options, "--fail-on", "rows"], extra=extra)
+    assert "; no row with a marker left; 1 finding of the pytest plugin in 1 test" in done.stderr
+    assert "nothing was left" not in (home / "pgwatch-results" / "report.md").read_text().casefold()
+    assert (done.returncode, _index(home)["verdict"]) == (0, "clean")
 
 
 def test_reports_of_the_command_tell_whose_hash_a_row_has(

@@ -29,6 +29,7 @@ def record_of(noted: Noted) -> dict[str, object]:
         "advice": finding.advice,
         "tables": finding.tables,
         "fails": finding.fails,
+        "rows": finding.rows,
         "ignored": noted.ignored,
     }
 
@@ -71,9 +72,16 @@ def _noted(record: Mapping[str, object]) -> Noted:
         str(record["advice"]),
         tuple(_texts(record["tables"])),
         bool(record["fails"]),
+        _number(record["rows"]),
     )
     ignored = record["ignored"]
     return Noted(finding, None if ignored is None else str(ignored))
+
+
+def _number(record: object) -> int:
+    if not isinstance(record, int):
+        raise TypeError("no number")
+    return record
 
 
 def _texts(record: object) -> Iterator[str]:

@@ -21,7 +21,8 @@ from pgwatch_tests.pytest_plugin.reports.documents import (
 )
 from pgwatch_tests.pytest_plugin.reports.finding_journal import Noted, findings_in
 from pgwatch_tests.pytest_plugin.reports.ignoring import with_ignores
-from pgwatch_tests.pytest_plugin.reports.summary import Section, Summary
+from pgwatch_tests.pytest_plugin.reports.summary import Section, Summary, by_owner
+from pgwatch_tests.record.plugin_findings import PluginFinding, write_findings
 from pgwatch_tests.testing.findings import Finding
 from pgwatch_tests.text.plain_text import plain
 from pgwatch_tests.text.workflow_commands import has_commands, without_commands
@@ -114,7 +115,11 @@ class SessionReport:
         return [*with_ignores(findings_in(records), records), *self._active.unwritten]
 
     def _write(self) -> None:
-        options = self._active.options
+        options, shared = self._active.options, self._active.shared
+        if not shared.is_temporary:
+            found = [_for_run(one) for _, of_owner in by_owner(self.summary.told) for one in of_owner]
+            unchecked = [one.reason for one in self.summary.unchecked]
+            write_findings(Path(shared.log_directory), shared.session, found, unchecked)
         if "md" in options.formats:
             text = markdown(self.summary)
             _write_whole(options.directory / "pgwatch.md", text)
@@ -149,6 +154,11 @@ class SessionReport:
         except Exception as error:  # noqa: BLE001
             self._active.not_checked(f"an error of pgwatch-tests itself: {error!r}")
             return None
+
+
+def _for_run(one: Finding) -> PluginFinding:
+    name, is_test = ("", False) if one.owner is None else (one.owner.name, one.owner.kind == "test")
+    return PluginFinding(one.kind, name, is_test, one.reason, one.advice, one.tables, one.rows)
 
 
 def _write_whole(path: Path, text: str) -> None:

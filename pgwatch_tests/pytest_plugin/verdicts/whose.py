@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from pgwatch_tests.identity.application_name import digest
 from pgwatch_tests.identity.value_tokens import RUN_TOKEN, parse
@@ -88,7 +88,7 @@ class Whose:
                 if way is not None:
                     groups[way].add(row)
             for (way_, owners), group in groups.items():
-                yield _finding(way_, owners, group.in_words(name), name)
+                yield replace(_finding(way_, owners, group.in_words(name), name), rows=group.rows)
 
     def finding_of_loss(
         self, database: ServedDatabase, loss: Leftover, found: Sequence[FoundRows]

@@ -25,7 +25,7 @@ def findings_of(owner: Owner, judged: Judged, *, is_late: bool) -> Iterator[Find
     new, unclear = judged.kinds["new"], judged.kinds["unclear"]
     if new and is_late:
         reason = f"wrote {plural(new, 'row')} into {name}{such} after it had ended"
-        yield Finding("late_rows", owner, reason, _LATE_ADVICE, (name,))
+        yield Finding("late_rows", owner, reason, _LATE_ADVICE, (name,), rows=new)
     elif new:
         elsewhere = (
             f"; by another process, as the test's hash in them says: {plural(judged.same_digest, 'row')}"
@@ -33,7 +33,8 @@ def findings_of(owner: Owner, judged: Judged, *, is_late: bool) -> Iterator[Find
             else ""
         )
         advice = _TEST_ADVICE if owner.kind == "test" else _FIXTURE_ADVICE
-        yield Finding("rows", owner, f"left {plural(new, 'row')} in {name}{such}{elsewhere}", advice, (name,))
+        reason = f"left {plural(new, 'row')} in {name}{such}{elsewhere}"
+        yield Finding("rows", owner, reason, advice, (name,), rows=new)
     elif unclear:
         reason = f"left or changed {plural(unclear, 'row')} in {name}{such}: which of the two isn't known"
-        yield Finding("rows", owner, reason, _UNCLEAR_ADVICE, (name,), fails=False)
+        yield Finding("rows", owner, reason, _UNCLEAR_ADVICE, (name,), fails=False, rows=unclear)

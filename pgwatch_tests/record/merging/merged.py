@@ -25,6 +25,7 @@ from pgwatch_tests.record.model import (
     TestSighting,
     WaitEvent,
 )
+from pgwatch_tests.record.plugin_findings import PluginFinding, besides
 from pgwatch_tests.record.run_summary import Hang, RunFacts, TestOutcome
 
 Ending = Literal["ended", "killed", "running"]
@@ -82,6 +83,8 @@ class RecordedRun:
     """The check after the suite, whole; `leaks` are what it found."""
     outcomes: tuple[TestOutcome, ...] = ()
     """Of its JUnit files, where somebody has read these."""
+    plugin_findings: tuple[PluginFinding, ...] = ()
+    """What the pytest plugin found, where it was on."""
     not_checked: tuple[str, ...] = ()
     last: LastPicture | None = None
     """Read where the run didn't end by itself."""
@@ -119,6 +122,11 @@ class ServerReport:
     deadlocks: tuple[DeadlockEvent, ...]
     tests: tuple[TestSighting, ...]
     leaks: tuple[LeakEvent, ...]
+
+    @property
+    def plugin_findings(self) -> tuple[PluginFinding, ...]:
+        """What the pytest plugin found, without rows that a check has put down to the same test."""
+        return tuple(one for run in self.runs for one in besides(run.plugin_findings, run.leaks))
 
     @property
     def is_recorded(self) -> bool:

@@ -56,6 +56,7 @@ def _run(run: RecordedRun) -> dict[str, object]:
         "marks": _plain(run.marks),
         "hangs": _plain(run.hangs),
         "outcomes": _plain(run.outcomes),
+        "plugin_findings": _plain(run.plugin_findings),
         "last": _plain(run.last),
         "not_checked": _plain(run.not_checked),
     }

@@ -35,7 +35,10 @@ def document(report: RunReport, top: int = MOST_ROWS) -> str:
 
 def _longest(report: RunReport) -> int:
     """Rows that no table of the report has more of."""
-    of_servers = (max(len(one.waits), len(one.leaks), len(one.deadlocks)) for one in report.servers)
+    of_servers = (
+        max(len(one.waits), len(one.leaks), len(one.deadlocks), len(one.plugin_findings))
+        for one in report.servers
+    )
     of_runs = (max(len(one.outcomes), len(one.not_checked), MOST_SESSIONS) for one in report.runs)
     return max([*of_servers, *of_runs, len(report.runs), len(report.unreadable)])
 
@@ -82,6 +85,7 @@ def _of_server(server: ServerReport, most: int) -> Iterator[str]:
         yield from _table(run_rows.causes(server, _STYLE), most, "causes")
     if server.leaks:
         yield from _table(run_rows.leaks(server, _STYLE), most, "findings")
+    yield from _table(run_rows.plugin_findings(server, _STYLE), most, "findings")
 
 
 def _table(section: Section, most: int, noun: str) -> Iterator[str]:

@@ -111,6 +111,12 @@ def leaks(server: ServerReport, style: Style) -> Section:
     return Section(("Rows", "Left", "Test", "Known by"), "rlll", rows, "Leaks by test")
 
 
+def plugin_findings(server: ServerReport, style: Style) -> Section:
+    """What the pytest plugin found besides: rows without a marker, rows that were gone in the end …"""
+    rows = [(run_words.found_by(one, style.name), style.shown(one.reason)) for one in server.plugin_findings]
+    return Section(("Test", "Finding"), "ll", rows, "Also found by the pytest plugin")
+
+
 def last_sessions(runs: Sequence[RecordedRun], style: Style) -> Section:
     """What sessions did in the last polls of runs that didn't come to their end."""
     pictures = [run.last for run in runs if run.last is not None]

@@ -150,6 +150,10 @@ def _of_server(server: ServerReport, style: Style, *, alone: bool) -> Iterator[S
     if server.leaks:
         leaks = run_rows.leaks(server, style)
         yield _Rows(leaks, f"{plural(len(leaks.rows), 'finding')} of what was left", weight=3)
+    found = run_rows.plugin_findings(server, style)
+    if found.rows:
+        in_all = f"{plural(len(found.rows), 'finding')} more of the pytest plugin"
+        yield _Rows(found, in_all, weight=2)
 
 
 def _chart(server: ServerReport) -> list[str]:

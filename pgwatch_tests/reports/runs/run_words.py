@@ -7,8 +7,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 
 from pgwatch_tests.leaks.model import LEFTOVER_NOUNS, TRACES
+from pgwatch_tests.record import plugin_findings
 from pgwatch_tests.record.merging.merged import LastSession, RecordedRun, RunReport, ServerReport
 from pgwatch_tests.record.model import DeadlockEvent, LeakEvent, RecordedSide, WaitEvent
+from pgwatch_tests.record.plugin_findings import PluginFinding
 from pgwatch_tests.record.run_summary import RunFacts
 from pgwatch_tests.reports.runs.failed_tests import failed_tests
 from pgwatch_tests.text import durations
@@ -27,7 +29,7 @@ def verdict(report: RunReport, shown: Shown = plain) -> str:
     if not report.runs:
         return "Nothing could be read."
     parts = [*_hangs(report), *_cut_off(report, shown), *_deadlocks(report), *_failed(report)]
-    parts += [*_blocked(report, shown), *_leaks(report)]
+    parts += [*_blocked(report, shown), *_leaks(report), *_plugin_findings(report)]
     clean = [*_no_waits(report), *_no_leaks(report)]
     unknown = _not_known(report)
     sentence = "; ".join([*parts, *clean, *unknown])
@@ -112,6 +114,11 @@ def _leaks(report: RunReport) -> list[str]:
     return parts
 
 
+def _plugin_findings(report: RunReport) -> list[str]:
+    found = [one for run in report.runs for one in run.plugin_findings]
+    return [plugin_findings.in_words(found)] if found else []
+
+
 def _placed_leaks(report: RunReport) -> Iterator[tuple[int, LeakEvent]]:
     """What was left, with the place of its server: databases and tables of several may share their names."""
     return ((place, leak) for place, server in enumerate(report.servers) for leak in server.leaks)
@@ -125,6 +132,8 @@ def _no_waits(report: RunReport) -> list[str]:
 
 def _no_leaks(report: RunReport) -> list[str]:
     if any(leak.kind not in TRACES for _, leak in _placed_leaks(report)):
+        return []
+    if any(one.is_of_rows for run in report.runs for one in run.plugin_findings):
         return []
     checked = [run for run in report.runs if run.leaks_checked]
     return ["nothing was left"] if len(checked) == len(report.runs) else []
@@ -274,6 +283,11 @@ def leaked_by(leak: LeakEvent, shown: Shown) -> str:
 def known_by(leak: LeakEvent) -> str:
     """How sure that is: `marker`, `transaction`, `1 of 3`, `unknown`."""
     return f"1 of {len(leak.candidates):,}" if leak.candidates else leak.confidence
+
+
+def found_by(finding: PluginFinding, shown: Shown) -> str:
+    """The test or fixture that a finding of the pytest plugin is put down to."""
+    return shown(finding.owner) if finding.owner else "unknown"
 
 
 def leaked(leak: LeakEvent) -> str:

@@ -13,6 +13,7 @@ from pgwatch_tests.leaks import gate
 from pgwatch_tests.leaks.gate import FindingKind, Gate
 from pgwatch_tests.leaks.model import LEFTOVER_NOUNS, LeakReport
 from pgwatch_tests.record.model import DeadlockEvent, WaitEvent
+from pgwatch_tests.record.plugin_findings import PluginSessions
 from pgwatch_tests.record.results import RunFinding
 from pgwatch_tests.record.run_summary import Hang
 from pgwatch_tests.text import durations
@@ -53,6 +54,8 @@ class Evidence:
     leaks: LeakReport | None = None
     leaks_may_be_older: bool = False
     """There was no baseline: what is found may have been there before the run."""
+    plugin: PluginSessions | None = None
+    """What the pytest plugin found; no gate of ours fails on it, `--pgwatch=fail` does. None: it was off."""
 
 
 @dataclass(frozen=True, slots=True)

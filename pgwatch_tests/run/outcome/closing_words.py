@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from pgwatch_tests.errors import Verdict
 from pgwatch_tests.leaks.attribution.rows_by_test import by_test
 from pgwatch_tests.leaks.model import TRACES
-from pgwatch_tests.record import sums
+from pgwatch_tests.record import plugin_findings, sums
+from pgwatch_tests.record.events import leak_events
 from pgwatch_tests.record.results import ResultsDirectory, RunRecord
 from pgwatch_tests.run.checks.fail_on import Evidence
 from pgwatch_tests.text.durations import in_words
 from pgwatch_tests.text.numbers import plural
 
 _MOST_PAIRS = 3
+_MOST_TABLES = 3
 _MOST_TESTS = 3
 _MOST_NOT_CHECKED = 5
 _MOST_FINDINGS = 5
@@ -32,6 +34,8 @@ def lines(
     if not any(finding.kind == "blocked" for finding in record.findings):
         yield from _pairs(known)
     yield from _leaks(known)
+    yield from _plugin_findings(known)
+    yield from _origin(record, known)
     for reason in record.not_checked[:_MOST_NOT_CHECKED]:
         yield f"  not checked: {reason}"
     if len(record.not_checked) > _MOST_NOT_CHECKED:
@@ -63,8 +67,10 @@ def _verdict(record: RunRecord, known: Evidence, exit_code: int) -> Iterator[str
         yield (
             f"{plural(known.leaks.total, 'leaked row')}{more}{older}"
             if known.leaks.total or left
-            else ("nothing leaked")
+            else _nothing_leaked(known)
         )
+    if known.plugin is not None and known.plugin.findings:
+        yield plugin_findings.in_words(known.plugin.findings)
 
 
 def _ended(record: RunRecord) -> str:
@@ -89,6 +95,46 @@ def _pairs(known: Evidence) -> Iterator[str]:
             yield (
                 f"  {in_words(pair.sum.blocked_s)}: {pair.waiter} waited for {pair.blocker} ({pair.target})"
             )
+
+
+def unmarkable(tables: Sequence[str]) -> str:
+    """Why rows of these tables aren't known: `rows of public.invoices: no column could hold a marker …`."""
+    more = f" and {plural(len(tables) - _MOST_TABLES, 'more table')}" if len(tables) > _MOST_TABLES else ""
+    return (
+        f"rows of {', '.join(tables[:_MOST_TABLES])}{more}: no column could hold a marker (run --any counts "
+        "all new rows)"
+    )
+
+
+def _nothing_leaked(known: Evidence) -> str:
+    """What is known to be gone: a row that the plugin alone knows may be there still."""
+    if known.plugin is None or not any(one.is_of_rows for one in known.plugin.findings):
+        return "nothing leaked"
+    marked = known.leaks is not None and known.leaks.mode == "marked"
+    return "no row with a marker left" if marked else "nothing left in the end"
+
+
+def _plugin_findings(known: Evidence) -> Iterator[str]:
+    if known.plugin is None:
+        return
+    leaks = () if known.leaks is None else tuple(leak_events(known.leaks))
+    found = plugin_findings.besides(known.plugin.findings, leaks)
+    for one in found[:_MOST_FINDINGS]:
+        yield f"  the plugin: {one.owner or 'nobody known for a fact'}: {one.reason}"
+    if len(found) > _MOST_FINDINGS:
+        yield f"  and {plural(len(found) - _MOST_FINDINGS, 'finding')} more of the plugin"
+
+
+def _origin(record: RunRecord, known: Evidence) -> Iterator[str]:
+    """How to learn who left rows, where no test is known of any and the plugin was off."""
+    if known.leaks is None or known.plugin is not None or not known.leaks.total:
+        return
+    if any(one.confidence != "unknown" for table in known.leaks.tables for one in table.attribution):
+        return
+    how = "put the test's hash into values (docs/test-ids.md)"
+    if any("pytest" in word for word in record.facts.command):
+        how = "pgwatch-tests run -- pytest --pgwatch=warn …"
+    yield f"  which test left rows isn't known; to learn it: {how}"
 
 
 def _leaks(known: Evidence) -> Iterator[str]:

@@ -99,7 +99,9 @@ def _head(report: RunReport) -> Iterator[Child]:
     bad = any(server.hangs or server.deadlocks for server in report.servers) or any(
         run.was_cut_off or (run.facts and run.facts.exit_code) for run in runs
     )
-    warn = any(server.waits or server.leaks for server in report.servers) or report.unreadable
+    warn = report.unreadable or any(
+        server.waits or server.leaks or server.plugin_findings for server in report.servers
+    )
     class_ = "verdict bad" if bad else "verdict warn" if warn else "verdict"
     yield element("p", run_words.verdict(report, str), class_=class_)
     if len(runs) == 1 and runs[0].facts is not None:
@@ -163,7 +165,9 @@ def _server(server: ServerReport, prefix: str, several: bool, most: int) -> Iter
     yield from _blocking(server, prefix, most, section)
     if (failed := sections.failures(server, most)) is not None:
         yield section("Failed tests", prefix + "failed", failed)
-    yield section("Leaks", prefix + "leaks", sections.leaks(server, most) or _no_leaks(server))
+    by_plugin = sections.plugin_findings(server, most)
+    leaks = sections.leaks(server, most) or (_no_leaks(server) if by_plugin is None else None)
+    yield section("Leaks", prefix + "leaks", leaks, by_plugin)
     if server.is_recorded:
         seen = sections.tests(server, most) or _nothing("No test named itself.")
         yield section("Tests", prefix + "tests", seen)

@@ -268,6 +268,17 @@ def leaks(server: ServerReport, most: int) -> Element | None:
     return tables.table("What was left, by test", columns, rows, len(server.leaks), "finding")
 
 
+def plugin_findings(server: ServerReport, most: int) -> Element | None:
+    """What the pytest plugin found besides: rows without a marker, rows that were gone in the end …"""
+    found = server.plugin_findings
+    columns = (Column("Test"), Column("Finding"), Column("What to do"))
+    rows = [
+        Row((name(one.owner) if one.owner else text("unknown"), text(one.reason), text(one.advice)))
+        for one in found[:most]
+    ]
+    return tables.table("Also found by the pytest plugin", columns, rows, len(found), "finding")
+
+
 def tests(server: ServerReport, most: int) -> Element | None:
     """Tests that were seen, folded away: `seen`, since polls miss short ones."""
     if not server.tests:
