@@ -25,7 +25,7 @@ from pgwatch_tests.locks.diagnosis.rules import diagnose
 from pgwatch_tests.locks.diagnosis.unblocking import Unblocking, unblocking
 from pgwatch_tests.locks.graph.lock_graph import LockGraph
 from pgwatch_tests.locks.model import Party
-from pgwatch_tests.reports.locks.action_text import doing, outcome_line, question
+from pgwatch_tests.reports.locks.action_text import doing, in_vain, outcome_line, question
 from pgwatch_tests.reports.render.detail_text import Labelled, labelled
 from pgwatch_tests.text.plain_text import plain
 from pgwatch_tests.text.times import clock, zone
@@ -99,7 +99,8 @@ class SessionActions:
     def ask(self, graph: LockGraph, parties: Sequence[Party], how: How, answered: Callable[[], None]) -> None:
         """Asks whether to cancel the statements of `parties`, or to end these sessions.
 
-        Of one that is blocked itself, the question is about its root blocker, with a key for itself. Once
+        Of one that is blocked itself, the question is about its root blocker, with a key for itself. Where
+        all are idle, a cancel would do nothing: the question is about ending them, and says so. Once
         confirmed, `answered` is called.
         """
         if not self._can_ask():
@@ -115,11 +116,16 @@ class SessionActions:
             tell(self._app, "; ".join(refusals), failed=True)
         if not actions:
             return
+        note = ""
+        if all(in_vain(graph, one) for one in actions):
+            note = f"A cancel does nothing to {'an idle session' if len(actions) == 1 else 'idle sessions'}: "
+            note += "only an end does."
+            actions = [action_on(graph, one.party, "terminate") for one in actions]
         root = _root_first(graph, actions[0], how) if len(actions) == 1 else None
         asked, other = (tuple(actions), None) if root is None else ((root,), actions[0])
         if other is not None and self.refusal(graph, asked[0]) and not self.refusal(graph, other):
             asked, other = (other,), asked[0]
-        self._ask(graph, asked, other, answered)
+        self._ask(graph, asked, other, answered, note)
 
     def _ask(
         self,
@@ -127,8 +133,9 @@ class SessionActions:
         asked: tuple[Action, ...],
         other: Action | None,
         answered: Callable[[], None],
+        note: str = "",
     ) -> None:
-        screen = ConfirmScreen(graph, asked, other, partial(self.refusal, graph))
+        screen = ConfirmScreen(graph, asked, other, partial(self.refusal, graph), note)
         self._app.push_screen(screen, partial(self._answered, answered))
 
     def follow_advice(self, graph: LockGraph, party: Party, answered: Callable[[], None]) -> None:

@@ -79,17 +79,15 @@ async def test_no_means_that_nothing_is_done(key: str) -> None:
     assert doing.asked == []
 
 
-async def test_cancelling_an_idle_session_advises_to_end_it_and_a_key_does() -> None:
+async def test_cancelling_an_idle_session_asks_to_end_it_since_only_that_frees_anybody() -> None:
     doing = Doing()
     _, app = dashboard(locked(), doing)
     async with app.run_test(notifications=True, size=(80, 24)) as pilot:
         await settled(pilot)
         await pilot.press("C")
         drawn = await until_drawn(pilot, "y yes")
-        assert "Cancel the statement of pid 1?" in drawn
-        assert "Cancel does nothing to an idle session: press K." in drawn
-        await pilot.press("K")
-        await until_drawn(pilot, "End the session of pid 1?")
+        assert "End the session of pid 1?" in drawn
+        assert "A cancel does nothing to an idle session: only an end does." in drawn
         await confirm(pilot)
         await settled(pilot)
     [action] = doing.asked

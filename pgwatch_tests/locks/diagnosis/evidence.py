@@ -17,6 +17,10 @@ OWN_DATA = "Isolate test data"
 CLEAN_UP = "Clean up after each test"
 NO_SHARED_STATE = "Don't share state between tests"
 
+MOMENT_S = 2.0
+"""A younger state is no trouble yet: a test that was just freed, or thinks between two statements, goes on
+within that, and two polls at the usual pace show whether it does."""
+
 _OTHERS_SHOWN = 2
 _NOW = "To unblock now"
 """Begins the last sentence of an advice: what helps the sessions that are blocked at present."""
@@ -38,6 +42,28 @@ def with_advice(advice: str, more: str) -> str:
     """Returns an advice with one more sentence, before what would unblock the sessions now."""
     better, now, unblocking = advice.partition(_NOW)
     return " ".join(filter(None, (better.strip(), more, now + unblocking)))
+
+
+def with_patience(advice: str, patience: str) -> str:
+    """Returns an advice whose part for now begins with the reason to wait for a moment before."""
+    better, now, unblocking = advice.partition(_NOW)
+    else_ = f" Else{unblocking}" if now else ""
+    return f"{better.strip()} {_NOW}, look again in some seconds first: it {patience}.{else_}".strip()
+
+
+def patience(session: Session | None) -> str:
+    """Returns that what a session does has just begun; empty if it hasn't, or isn't known.
+
+    `has been idle for 0.2 s only, and may go on by itself`
+    """
+    if session is None or session.hidden or not session.state:
+        return ""
+    is_active = session.state == "active"
+    age_s = session.query_age_s if is_active else session.state_age_s
+    if age_s is None or age_s >= MOMENT_S:
+        return ""
+    since = f"for {durations.in_words(age_s)} only"
+    return f"has been {'running a statement' if is_active else 'idle'} {since}, and may go on by itself"
 
 
 @dataclass(frozen=True, slots=True)

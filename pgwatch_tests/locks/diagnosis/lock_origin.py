@@ -16,17 +16,23 @@ _REACHING_NOTHING = ("SHOW", "SET", "RESET", "SAVEPOINT", "RELEASE")
 _NAMING = ("TRUNCATE", "LOCK", "DROP TABLE", "ALTER TABLE", *_REACHING_NOTHING)
 # Locked along with their tables, and hardly ever named.
 _PARTS_OF_TABLES = ("index ", "partitioned index ", "sequence ", "TOAST table ")
-_UNKNOWN = "What took that lock isn't known: the statement shown"
+_BY_OTHER_WAYS = ", and may reach it only by a view, a trigger, a function or a foreign key"
 
 
 def remark(root: RootBlocker) -> str:
-    """Returns a sentence if the shown statement can't, or may not, have taken the lock; else empty."""
+    """Returns a sentence if the shown statement can't, or may not, have taken the lock; else empty.
+
+    The commonest cause comes first: an earlier statement, of the same transaction or, for a lock of the
+    session, of an earlier one.
+    """
     edge = next((one for one in root.direct if one.kind == "hard"), None)
     query = root.query_of(root.party)
     if edge is None or not query.strip() or root.session is None or root.session.hidden:
         return ""
     why = _why_not(query, edge)
-    return f"{_UNKNOWN} {why}." if why else ""
+    an = "Most likely an" if _by_other_ways(query) else "An"
+    of = "transaction or session" if edge.lock.type == "advisory" else "transaction"
+    return f"{an} earlier statement of the same {of} took that lock: the one shown {why}." if why else ""
 
 
 def _why_not(query: str, edge: Edge) -> str:
@@ -59,7 +65,7 @@ def _by_other_ways(query: str) -> str:
         statement_text.has_words(query, one) for one in ("from", "(")
     ):
         return ""
-    return ", but may reach it by a view, a trigger, a function or a foreign key"
+    return _BY_OTHER_WAYS
 
 
 def _locks_what_it_names(query: str) -> bool:

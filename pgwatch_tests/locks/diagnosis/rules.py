@@ -16,7 +16,9 @@ from pgwatch_tests.locks.diagnosis.evidence import (
     Diagnosis,
     RootBlocker,
     advice_afterwards,
+    patience,
     with_advice,
+    with_patience,
 )
 from pgwatch_tests.locks.graph.lock_graph import LockGraph
 from pgwatch_tests.locks.model import Edge, Party
@@ -327,6 +329,14 @@ _ABOUT_A_LOCK = (
     *("waits_for_client", "ddl_queue", "table_lock", "truncate_or_cleanup_vs_test", "same_row", "long_query"),
 )
 
+# Causes of which the root itself may be about to end what it does.
+_MAY_GO_ON = frozenset(
+    {
+        *("same_name", "same_key", "advisory_lock", "foreign_key_share", "idle_in_transaction"),
+        *("waits_for_client", "index_build_waits_for_transaction", "ddl_queue", "table_lock"),
+        *("truncate_or_cleanup_vs_test", "same_row", "same_row_or_key", "long_query", "unknown"),
+    }
+)
 
 _DIAGNOSES: WeakKeyDictionary[LockGraph, dict[Party, Diagnosis]] = WeakKeyDictionary()
 
@@ -352,6 +362,8 @@ def _diagnosed(graph: LockGraph, party: Party) -> Diagnosis:
         diagnosis = unknown(root)
     if taking_turns := turns.advice(root, diagnosis.cause):
         diagnosis = replace(diagnosis, advice=with_advice(diagnosis.advice, taking_turns))
+    if diagnosis.cause in _MAY_GO_ON and (just_begun := patience(root.session)):
+        diagnosis = replace(diagnosis, advice=with_patience(diagnosis.advice, just_begun))
     if graph.snapshot.is_past:
         diagnosis = replace(diagnosis, advice=advice_afterwards(diagnosis.advice))
     remark = lock_origin.remark(root) if diagnosis.cause in _ABOUT_A_LOCK else ""

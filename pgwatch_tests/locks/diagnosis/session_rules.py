@@ -68,8 +68,7 @@ def idle_in_transaction(root: RootBlocker) -> Diagnosis | None:
         "idle_in_transaction",
         f"{root.who} left a transaction open ({root.state()}); {table_rules.longest_wait(root)}{foreign_key}"
         f"{others}.",
-        f"{COMMIT} {about}To unblock now, {root.free()}: a cancel has no effect on an idle session"
-        f"{table_rules.cancelling_is_in_vain(root)}.",
+        f"{COMMIT} {about}{table_rules.unblock_now(root)}",
         CLEAN_UP,
     )
 

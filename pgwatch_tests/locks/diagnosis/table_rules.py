@@ -44,9 +44,7 @@ def queue_behind_table_lock(root: RootBlocker) -> Diagnosis | None:
             f"{kind or 'A statement'} by {root.graph.who(edge.waiter)} {needs} "
             f"and has waited {durations.in_words(edge.wait_s)} for {root.who}, {root.state()}; "
             f"{queued:,} more {'queue' if queued > 1 else 'queues'} behind it.",
-            f"{_instead_of(kind)} "
-            f"To unblock now, cancel it (SELECT pg_cancel_backend({edge.waiter.pid})): "
-            "sessions that wait only for it continue at once.",
+            f"{_instead_of(kind)} {unblock_now(root)}",
             OWN_DATA if cleanup else NO_SHARED_STATE,
         )
     return None
@@ -204,13 +202,26 @@ def queue_in_words(root: RootBlocker) -> str:
     return f", and {queued:,} more {'queue' if queued > 1 else 'queues'} behind that" if queued else ""
 
 
-def cancelling_is_in_vain(root: RootBlocker) -> str:
-    """Returns the effect of cancelling the waiter that others queue behind; empty if none do."""
+def unblock_now(root: RootBlocker) -> str:
+    """Returns what frees those that wait now; both choices where sessions queue behind one of them.
+
+    What frees more comes first: the root's end, or that of the statement which stands first in the queue. Of
+    two equal ones, a transaction left open rather than a statement, and that rather than a test at work.
+    """
+    vain = "a cancel has no effect on an idle session" if root.is_idle else ""
     queued, edge = _most_queued(root)
     if edge is None or not queued:
-        return ""
+        return f"To unblock now, {root.free()}{f': {vain}' if vain else ''}."
     kind = root.statement_of(edge.waiter) or "statement"
-    return (
-        f". Cancelling the {kind} (SELECT pg_cancel_backend({edge.waiter.pid})) frees the sessions "
-        "queued behind it, but the next one waits for the same session again"
-    )
+    cancel = f"the {kind} (SELECT pg_cancel_backend({edge.waiter.pid}))"
+    alone = root.graph.wait_for_alone(root.party)
+    behind = len(root.graph.wait_for_alone(edge.waiter))
+    frees = f"frees {len(alone) or 'nobody'} at once"
+    if edge.waiter in alone:
+        frees += f", the {kind}{'' if len(alone) == 1 else ' too'}: those behind it go on once it has ended"
+    if behind > len(alone) or (behind == len(alone) and not root.is_idle):
+        end = root.free().replace("its", "the blocker's", 1)
+        return f"To unblock now, cancel {cancel}: frees {behind:,} at once. Or {end}: {frees}."
+    of_queue = f"frees {behind:,} at once" if behind else "frees nobody: the others wait for the blocker, too"
+    end = f"{root.free()}: {frees}{f' ({vain})' if vain else ''}"
+    return f"To unblock now, {end}. Cancelling {cancel} {of_queue}."

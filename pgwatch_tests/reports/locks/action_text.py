@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 
 from pgwatch_tests.locks.actions.action import Action, Outcome, SessionAction, is_idle
+from pgwatch_tests.locks.diagnosis.evidence import patience
 from pgwatch_tests.locks.graph.lock_graph import LockGraph
 from pgwatch_tests.locks.model import Party
 from pgwatch_tests.reports.locks.lock_tree import lock_facts
@@ -61,7 +62,8 @@ def facts(graph: LockGraph, action: Action) -> list[tuple[str, str]]:
     pairs = _session_facts(graph, action) if isinstance(action, SessionAction) else _prepared(graph, action)
     pairs += [("wait", fact) for fact in lock_facts(graph, action.party)[:1]]
     pairs.append(("blocks", _blocks(graph, action)))
-    pairs.append(("frees", freed_at_once(graph, action.party) if graph.blocks(action.party) else ""))
+    freed = "nobody" if in_vain(graph, action) else freed_at_once(graph, action.party)
+    pairs.append(("frees", freed if graph.blocks(action.party) else ""))
     return [(name, words) for name, words in pairs if words]
 
 
@@ -72,9 +74,8 @@ def advice(graph: LockGraph, action: Action, instead: str, root_instead: str = "
     """
     if not isinstance(action, SessionAction):
         return ["Its changes will be lost; COMMIT PREPARED in its database keeps them."]
-    session = graph.sessions.get(action.party)
-    lines = _of_waiter(graph, action, root_instead)
-    if session is not None and action.how == "cancel" and is_idle(session.state):
+    lines = [*_just_begun(graph, action.party), *_of_waiter(graph, action, root_instead)]
+    if in_vain(graph, action):
         lines.append(f"Cancel does nothing to an idle session: {instead}.")
     if action.backend_start is None:
         lines.append(
@@ -84,19 +85,34 @@ def advice(graph: LockGraph, action: Action, instead: str, root_instead: str = "
     return lines
 
 
+def in_vain(graph: LockGraph, action: Action) -> bool:
+    """Whether it cancels a session that runs no statement: the server does nothing then."""
+    session = graph.sessions.get(action.party)
+    return (
+        isinstance(action, SessionAction)
+        and action.how == "cancel"
+        and session is not None
+        and is_idle(session.state)
+    )
+
+
 def advice_of_all(graph: LockGraph, actions: Sequence[Action], instead: str) -> list[str]:
     """What to think of before several actions; `instead` says how to end the sessions: `press K`."""
     lines = []
-    idle = [
-        one
-        for one in actions
-        if isinstance(one, SessionAction) and one.how == "cancel" and is_idle(graph.sessions[one.party].state)
-    ]
+    idle = [one for one in actions if in_vain(graph, one)]
     if idle:
         lines.append(f"Cancel does nothing to idle sessions ({len(idle):,} of these): {instead}.")
     if not all(isinstance(one, SessionAction) for one in actions):
         lines.append("Changes of a prepared transaction will be lost; COMMIT PREPARED keeps them.")
     return lines
+
+
+def _just_begun(graph: LockGraph, party: Party) -> list[str]:
+    """That whoever blocks, the party or its root, may go on without being told to."""
+    root = graph.root_of(party) or party
+    just_begun = patience(graph.sessions.get(root)) if graph.blocks(root) else ""
+    who = "It" if root == party else plain(graph.who(root))
+    return [f"{who} {just_begun}: look again in some seconds."] if just_begun else []
 
 
 def _of_waiter(graph: LockGraph, action: SessionAction, root_instead: str) -> list[str]:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
+from pgwatch_tests.locks.diagnosis.evidence import patience
 from pgwatch_tests.locks.graph.lock_graph import LockGraph
 from pgwatch_tests.locks.model import Capacity, LockSnapshot, Party, Session
 from pgwatch_tests.locks.waits.session_waits import waits_for
@@ -185,7 +186,8 @@ def _root(graph: LockGraph, root: Party) -> Clause:
     forms = [f"{name} {blocks}{since}", f"{short} {blocks}{since}", f"{short} {blocks}"]
     if waited:
         forms = [*(f"{forms[0]} ({target})" for target in targets), *forms]
-    return Clause(tuple(dict.fromkeys(forms)), "trouble" if longest_s >= _SHORT_WAIT_S else "warning")
+    is_trouble = longest_s >= _SHORT_WAIT_S and not patience(graph.sessions.get(root))
+    return Clause(tuple(dict.fromkeys(forms)), "trouble" if is_trouble else "warning")
 
 
 def waited_for(graph: LockGraph, root: Party) -> str:

@@ -55,12 +55,15 @@ class ConfirmScreen(QuestionScreen[tuple[Action, ...] | None]):
         actions: tuple[Action, ...],
         other: Action | None = None,
         refusal: Callable[[Action], str] = lambda _: "",
+        note: str = "",
     ) -> None:
-        """`refusal` says why the server will refuse an action; empty if it won't."""
+        """`refusal` says why the server will refuse an action; empty if it won't. `note` is a sentence on why
+        the question isn't about what was asked for."""
         self._graph = graph
         self._actions = actions
         self._other = other
         self._refusal = refusal
+        self._note = note
         super().__init__(self._about(), yes=actions, no=None)
 
     def action_terminate(self) -> None:
@@ -86,7 +89,7 @@ class ConfirmScreen(QuestionScreen[tuple[Action, ...] | None]):
         graph, actions = self._graph, self._actions
         if len(actions) == 1:
             [action] = actions
-            lines = refused(self._refusal(action))
+            lines = [*filter(None, [self._note]), *refused(self._refusal(action))]
             lines += advice(graph, action, "press K", "press b to select it instead" if self._other else "")
             if self._other is not None and graph.root_of(self._other.party) == action.party:
                 lines.append(instead(graph, self._other, "press b"))
@@ -98,7 +101,11 @@ class ConfirmScreen(QuestionScreen[tuple[Action, ...] | None]):
             )
         refusals = [self._refusal(one) for one in actions]
         facts_of_all = [in_short(graph, one, why) for one, why in zip(actions, refusals, strict=True)]
-        lines = [*refused_of_all(refusals), *advice_of_all(graph, actions, "press K")]
+        lines = [
+            *filter(None, [self._note]),
+            *refused_of_all(refusals),
+            *advice_of_all(graph, actions, "press K"),
+        ]
         return Question(question_of_all(actions), tuple(facts_of_all), "\n".join(lines), hanging=_NAMES)
 
 

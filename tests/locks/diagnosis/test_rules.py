@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from pgwatch_tests.locks.diagnosis.evidence import Diagnosis
+from pgwatch_tests.locks.diagnosis.evidence import Diagnosis, advice_afterwards
 from pgwatch_tests.locks.diagnosis.rules import diagnose
 from pgwatch_tests.locks.graph.lock_graph import LockGraph
 from pgwatch_tests.locks.graph.settled_waits import settle
@@ -136,11 +136,59 @@ def test_a_transaction_left_open_is_the_story_whatever_waits_for_it(statement: s
     )
     assert told.advice.startswith("Commit, roll back or close it in the fixture's clean-up. ")
     assert "To unblock now, end its session (SELECT pg_terminate_backend(1))" in told.advice
-    # What frees somebody for the moment comes last, and as what it is.
+    # Both choices, with what each frees: that of the open transaction first, where they are equal.
     assert told.advice.endswith(
-        f"Cancelling the {kind} (SELECT pg_cancel_backend(2)) frees the sessions queued behind it, but the "
-        "next one waits for the same session again."
+        f": frees 1 at once, the {kind}: those behind it go on once it has ended (a cancel has no effect on "
+        f"an idle session). Cancelling the {kind} (SELECT pg_cancel_backend(2)) frees 1 at once."
     )
+    more = found(
+        alone(2, 1), queued(3, 2), queued(4, 2), sessions=(idle(1), session(2, query=statement))
+    ).advice
+    assert more.endswith(
+        f"To unblock now, cancel the {kind} (SELECT pg_cancel_backend(2)): frees 2 at once. Or end the "
+        "blocker's session (SELECT pg_terminate_backend(1)): frees 1 at once, "
+        f"the {kind}: those behind it go on once it has ended."
+    )
+
+
+def test_who_queues_behind_a_change_and_waits_for_the_blocker_too_is_not_freed_by_cancelling_it() -> None:
+    told = found(
+        *(alone(2, 1), queued(3, 2), alone(3, 1)), sessions=(idle(1), session(2, query="TRUNCATE t"))
+    )
+    assert told.advice.endswith(
+        "Cancelling the TRUNCATE (SELECT pg_cancel_backend(2)) frees nobody: the others wait for the "
+        "blocker, too."
+    )
+
+
+@pytest.mark.parametrize(
+    ("state", "age_s", "words"),
+    [
+        ("idle in transaction", 0.2, "it has been idle for 0.2 s only, and may go on by itself."),
+        ("active", 0.2, "it has been running a statement for 0.2 s only, and may go on by itself."),
+        ("idle in transaction", 2.0, ""),
+        ("active", 2.0, ""),
+        ("idle in transaction", None, ""),
+    ],
+)
+def test_a_root_that_has_just_come_to_its_state_may_go_on_by_itself(
+    state: str, age_s: float | None, words: str
+) -> None:
+    root = replace(session(1, state=state), state_age_s=age_s, query_age_s=age_s)
+    told = found(edge(2, 1), sessions=(root,))
+    marker = "To unblock now, look again in some seconds first: "
+    assert told.advice.partition(marker)[2].startswith(words)
+    assert (marker in told.advice) == bool(words)
+    # The statement that helps then is still told, and afterwards nothing is left of what was for now.
+    assert "(SELECT pg_" in told.advice
+    assert "0.2 s" not in advice_afterwards(told.advice)
+
+
+def test_a_test_that_waits_for_itself_never_goes_on() -> None:
+    root = replace(session(1, "pytest:gw0 tests/test_a.py::test_a", "idle in transaction"), state_age_s=0.2)
+    told = found(edge(2, 1), sessions=(root, session(2, root.application_name)))
+    assert told.cause == "waits_for_itself"
+    assert "look again" not in told.advice
 
 
 @pytest.mark.parametrize(

@@ -201,8 +201,8 @@ def test_what_to_do_about_a_change_behind_an_idle_transaction(query: str, mode: 
 
 # What took a lock.
 
-_SHOWN = "What took that lock isn't known: the statement shown"
-_BY_OTHER_WAYS = ", but may reach it by a view, a trigger, a function or a foreign key"
+_SHOWN = "earlier statement of the same transaction took that lock: the one shown"
+_BY_OTHER_WAYS = ", and may reach it only by a view, a trigger, a function or a foreign key"
 
 
 @pytest.mark.parametrize(
@@ -233,6 +233,10 @@ def test_the_statement_shown_need_not_be_what_took_a_tables_lock(held: str, quer
     wait = replace(wait, lock=replace(wait.lock, ancestors=("parent",)))
     told = found(wait, sessions=(idle(1, query),))
     assert told.explanation.partition(_SHOWN)[2] == (f" {why}." if why else "")
+    is_sure = query in ("SHOW work_mem", "SELECT 1")
+    assert told.explanation.partition(_SHOWN)[0].endswith(
+        ". An " if is_sure else ". Most likely an "
+    ) == bool(why)
 
 
 def test_an_index_is_locked_by_statements_that_name_its_table() -> None:
