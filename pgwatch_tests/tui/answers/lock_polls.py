@@ -16,7 +16,7 @@ ReadGlance = Callable[[bool], Awaitable[Glance | None]]
 Wanted = Literal["waits", "picture", "all"]
 """What is enough: that the waits are the same, that all is the same, or nothing but to read all."""
 
-_ALL_EVERY_S = 10.0
+_ALL_EVERY_S = 30.0
 """Names, deadlocks that the server counted and the fill of the lock table come only with what is read."""
 _MOST_MISSES = 3
 

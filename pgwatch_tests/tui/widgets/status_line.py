@@ -58,6 +58,8 @@ class StatusLine(Vertical):
     def __init__(self) -> None:
         super().__init__()
         self._clauses: tuple[Clause, ...] = ()
+        self._in_banner: tuple[str, bool] | None = None
+        """What the banner says, and whether that is a trouble."""
 
     def compose(self) -> ComposeResult:
         yield StillText(id="figures", ground="panel")
@@ -128,6 +130,10 @@ class StatusLine(Vertical):
             text = f"Paused{age}. {status.paused_keys}."
         else:
             text = ""
+        said = text, bool(status.trouble)
+        if said == self._in_banner:
+            return
+        self._in_banner = said
         banner = self.query_one("#banner", StillText)
         banner.say(text)
         banner.set_class(bool(status.trouble), "stale")

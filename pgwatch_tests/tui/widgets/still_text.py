@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from rich.cells import cell_len
-from rich.style import Style
-from textual.content import Content
+from textual.content import Content, Span
+from textual.style import Style
 from textual.theme import Theme
 from textual.widgets import Static
 
 from pgwatch_tests.text.toned_text import Cell, Tone, Toned, text_of
-from pgwatch_tests.tui.widgets.themes import styled_text, tone_styles
+from pgwatch_tests.tui.widgets.themes import tone_styles
 
 
 class StillText(Static):
@@ -64,5 +64,13 @@ class StillText(Static):
 
     def _coloured(self, parts: tuple[Toned, ...]) -> Content:
         if not self._styles:
-            self._styles = tone_styles(self.app.get_css_variables(), self._ground)
-        return Content.from_rich_text(styled_text(parts, self._styles))
+            styles = tone_styles(self.app.get_css_variables(), self._ground)
+            self._styles = {
+                tone: Style.from_rich_style(style, self.app.ansi_theme) for tone, style in styles.items()
+            }
+        spans, end = [], 0
+        for part in parts:
+            begin, end = end, end + len(part.text)
+            if part.tone:
+                spans.append(Span(begin, end, self._styles[part.tone]))
+        return Content("".join(part.text for part in parts), spans)
