@@ -87,7 +87,11 @@ class QueuePrefix(Sequence[N]):
 
     def __getitem__(self, place: int | slice) -> N | tuple[N, ...]:
         if isinstance(place, slice):
-            return self.queue.members[: self.length][place]
+            # Not a slice of a slice: the first one would be as long as the queue.
+            places = range(self.length)[place]
+            if places.step == 1:
+                return self.queue.members[places.start : places.stop]
+            return tuple(self.queue.members[one] for one in places)
         if not -self.length <= place < self.length:
             raise IndexError(place)
         return self.queue.members[place if place >= 0 else self.length + place]

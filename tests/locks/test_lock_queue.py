@@ -26,6 +26,12 @@ def test_a_beginning_is_a_sequence(queue: Sequence[int], length: int) -> None:
             first[place]
 
 
+@given(members, st.integers(0, 8), st.slices(8))
+def test_a_slice_of_it(queue: Sequence[int], length: int, some: slice) -> None:
+    alone = tuple(queue[:length])
+    assert LockQueue(queue).first(len(alone))[some] == alone[some]
+
+
 @given(members, members, st.integers(0, 8), st.integers(0, 8))
 def test_beginnings_of_two_queues(one: Sequence[int], two: Sequence[int], short: int, long: int) -> None:
     queues = LockQueue(one), LockQueue(two)

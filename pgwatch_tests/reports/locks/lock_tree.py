@@ -25,6 +25,7 @@ _WIDTH = 100
 _BESIDE = "│  "
 _OTHERS_SHOWN = 3
 _QUEUE_SHOWN = 20
+_FACTS_SHOWN = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,8 +251,8 @@ def lock_facts(graph: LockGraph, party: Party) -> list[str]:
     """What a detail pane says of one party's waits, a line each; of a long queue the first."""
     lines = []
     for group in graph.groups.get(party, ()):
-        lines += [_lock_fact(graph, edge) for edge in islice(group.edges, _QUEUE_SHOWN)]
-        more = len(group.blockers) - _QUEUE_SHOWN
+        lines += [_lock_fact(graph, edge) for edge in islice(group.edges, _FACTS_SHOWN)]
+        more = len(group.blockers) - _FACTS_SHOWN
         if more > 0:
             lines.append(f"… and behind {more:,} more")
     return lines
