@@ -30,9 +30,9 @@ def nothing_left(report: LeakReport, *, is_stale: bool = False) -> list[Line]:
 
 
 def summary(report: LeakReport, grouping: str, trouble: str) -> Line:
-    """`13 leaked rows, 2 leftovers, 1 not checked, 12 tables checked, at 18:02:11`, toned.
+    """`13 leaked rows, 2 leftovers, 12 tables checked, 1 not checked · by table · at 18:02:11`, toned.
 
-    `grouping` is added; `trouble` says why the latest count failed.
+    `grouping` says by what; `trouble` why the latest count failed. What tells least is last: it is cut first.
     """
     unchecked = len(report.skipped) + len(report.unchecked)
     parts: list[tuple[str, Tone]] = [
@@ -44,7 +44,6 @@ def summary(report: LeakReport, grouping: str, trouble: str) -> Line:
     parts += [
         (f"{plural(report.tables_checked, 'table')} checked", "quiet"),
         (f"{unchecked:,} not checked", _tone(unchecked, "notice")),
-        (f"at {clock(report.checked_at)}", "quiet"),
     ]
     line: list[Toned] = []
     for text, tone in parts:
@@ -54,6 +53,7 @@ def summary(report: LeakReport, grouping: str, trouble: str) -> Line:
         line.append(Toned(f" · {grouping}", "quiet"))
     if trouble:
         line.append(Toned(f" (latest count failed: {plain(trouble)})", "warning"))
+    line.append(Toned(f" · at {clock(report.checked_at)}", "quiet"))
     return tuple(line)
 
 

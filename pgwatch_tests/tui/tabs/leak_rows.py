@@ -223,7 +223,7 @@ def _detail_besides_test(one: Leftover) -> str:
 
 
 def _skipped_row(one: Skipped, keys: KeyName) -> LeakRow:
-    name = plain(f"{one.schema}.{one.table}".removeprefix("."))
+    name = "some tables" if one.table == "*" else plain(f"{one.schema}.{one.table}".removeprefix("."))
     return _not_checked(f"skipped {one.schema}.{one.table} {one.reason}", name, one.reason, one.hint, keys)
 
 

@@ -287,3 +287,13 @@ async def test_what_nobody_could_count_is_unknown() -> None:
         await opened(pilot)
         assert "? leaked rows" in text_of(app, "#leaks-summary")
         assert "no leaked rows found, but 1 not checked" in text_of(app, "#verdict").casefold()
+
+
+async def test_what_is_cut_last_in_the_line_below_is_what_tells_most() -> None:
+    changing = Skipped("*", "*", "changed during every attempt to check it")
+    app = feed(replace(messy(), skipped=(changing,))).dashboard()
+    async with app.run_test(size=(100, 24)) as pilot:
+        await opened(pilot)
+        assert "2 not checked · by table, s: by test" in screen_text(app)
+        assert row_of(app, "some tables").startswith("some tables")
+        assert "*.*" not in screen_text(app)
