@@ -70,7 +70,7 @@ def sessions(observer: Connection[TupleRow]) -> set[tuple[int, str]]:
 
 
 def filter_line(screen: str) -> str:
-    return screen.splitlines()[-2].strip()
+    return screen.splitlines()[-2].strip().removeprefix("Filter ")
 
 
 def back_to_the_tree(opened: Terminal) -> None:
