@@ -54,8 +54,20 @@ class LockGraph(WaitForGraph[Party]):
             waiter: [blocker for group in groups if group.kind != "soft" for blocker in group.blockers]
             for waiter, groups in self.groups.items()
         }
-        trees = self.forest(hard)
-        return tuple(sorted(trees, key=lambda tree: (-self.blocks(tree.node), tree.node)))
+        return tuple(self.forest(hard))
+
+    @cached_property
+    def shown_behind(self) -> Mapping[Party, Party]:
+        """Of each party in the trees, the top of the one that shows it in full."""
+        found: dict[Party, Party] = {}
+        for tree in self.trees:
+            todo = [tree]
+            while todo:
+                branch = todo.pop()
+                if not branch.again:
+                    found[branch.node] = tree.node
+                todo.extend(branch.children)
+        return found
 
     @cached_property
     def root_blockers(self) -> tuple[Party, ...]:

@@ -151,6 +151,8 @@ class WaitForGraph(Generic[N]):
     def forest(self, hard: Mapping[N, Iterable[N]] | None = None) -> list[Branch[N]]:
         """The trees to show: every node in full once, a root blocker or a deadlocked group at the top.
 
+        Those that block most come first. A node that stands in several trees is in full in the first of them.
+
         `hard` names the blockers of a waiter which hold what it wants; where there are any, the waiter
         is shown under these and not under those that are merely queued ahead of it.
         """
@@ -162,6 +164,7 @@ class WaitForGraph(Generic[N]):
         shown: set[N] = set()
         # A deadlocked group has no root: its smallest member stands for it, if nothing above leads there.
         tops = self.roots() + [cycle[0] for cycle in self.cycles()]
+        tops.sort(key=lambda top: (-self.blocks(top), top))
         forest = [_grow(top, children, shown) for top in tops if top not in shown]
         # Nodes that only a cycle among the *shown* parents could hide.
         forest += [_grow(node, children, shown) for node in sorted(self.nodes - shown) if node not in shown]

@@ -180,7 +180,7 @@ def tree_lines(graph: LockGraph, tree: Branch[Party]) -> list[str]:
         *_wrapped(plain(diagnosis.explanation)),
         *_wrapped(advice(diagnosis)),
         *_query(graph, rows[0]),
-        *_waiter_lines(rows[1:]),
+        *_waiter_lines(graph, rows),
     ]
 
 
@@ -194,22 +194,37 @@ def _root_lines(graph: LockGraph, row: TreeRow) -> list[str]:
     ]
 
 
-def _waiter_lines(rows: list[TreeRow]) -> Iterator[str]:
-    """A line each; of a long queue only the beginning."""
-    for (depth, waits_for), run in groupby(rows, lambda row: (len(row.prefix), row.waits_for)):
+def _waiter_lines(graph: LockGraph, rows: list[TreeRow]) -> Iterator[str]:
+    """A line for each row below the root's; of a long queue only the beginning."""
+    runs = []
+    for (depth, waits_for), run in groupby(rows[1:], lambda row: (len(row.prefix), row.waits_for)):
         queue = list(run)
         shown = queue if len(queue) <= _QUEUE_SHOWN + 1 else queue[:_QUEUE_SHOWN]
-        yield from map(_waiter_line, shown)
-        rest = queue[len(shown) :]
+        runs.append((depth, waits_for, shown, queue[len(shown) :]))
+    later = {row.party for _, _, shown, _ in runs for row in shown if not row.again}
+    above = {rows[0].party}
+    for depth, waits_for, shown, rest in runs:
+        for row in shown:
+            above |= set() if row.again else {row.party}
+            where = "above" if row.party in above else "below" if row.party in later else ""
+            yield _again_line(graph, row, where) if row.again else _waiter_line(row)
         if rest:
             longest = durations.in_words(max(row.wait_s or 0.0 for row in rest))
             corner = rest[-1].prefix[: depth - 3] + "└─ "
             yield f"{corner}… and {len(rest):,} more for {waits_for}, the longest for {longest}"
 
 
+def _again_line(graph: LockGraph, row: TreeRow, where: str) -> str:
+    """The line of who is in full `above` or `below`, else in another tree, or counted with a long queue."""
+    if not where:
+        top = graph.shown_behind[row.party]
+        where = (
+            "in a queue of this tree" if top == row.root else f"behind {top if top.pid else plain(top.gid)}"
+        )
+    return f"{row.prefix}{row.who}  (shown {where}) {row.verb} here too, for {row.waits_for}"
+
+
 def _waiter_line(row: TreeRow) -> str:
-    if row.again:
-        return f"{row.prefix}{row.who}  (shown above) {row.verb} here too, for {row.waits_for}"
     behind = f", blocks {row.blocks}" if row.blocks else ""
     waits = f"{row.verb} {durations.in_words(row.wait_s)} for {row.waits_for}"
     if row.beside:

@@ -56,6 +56,11 @@ class LockRows:
         self._labels = {row.key: _label(graph, row.shown) for row in rows if isinstance(row.shown, TreeRow)}
         self._places = places_shown(self._labels.values())
         self._width = _name_width(rows, self._labels)
+        self._in_full = {
+            row.shown.party: number
+            for number, row in enumerate(rows)
+            if isinstance(row.shown, TreeRow) and not row.shown.again
+        }
 
     def row(self, number: int, lit: frozenset[int]) -> LiveRow:
         """The row of that number, with those of its guides `lit`."""
@@ -65,6 +70,8 @@ class LockRows:
             return _queue_row(row.key, row.shown, guides)
         label = self._labels[row.key]
         place = self._places[label]
+        if row.shown.again:
+            place = "(see below)" if self._in_full.get(row.shown.party, -1) > number else "(again)"
         return _party_row(self._graph, row, row.shown, label, place, guides, self._width)
 
     def all(self, lit: Mapping[int, frozenset[int]]) -> list[LiveRow]:
@@ -161,7 +168,6 @@ def _party_row(
     session = graph.sessions.get(shown.party)
     mark = (Toned(DEADLOCK_MARK, "trouble"),) if row.is_deadlocked else ()
     tone: Tone = "quiet" if shown.again else "root" if is_root else "trouble" if row.is_deadlocked else ""
-    place = "(again)" if shown.again else place
     name, *where = beside(replace(label, mark="") if shown.again else label, place, tone)
     test = (*guides, *mark, name)
     if where:

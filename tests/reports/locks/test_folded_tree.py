@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 
 from hypothesis import given
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 from pgwatch_tests.locks.graph.lock_graph import LockGraph
 from pgwatch_tests.locks.graph.settled_waits import settle
 from pgwatch_tests.locks.model import Edge, LockSnapshot, LockTag, Party
+from pgwatch_tests.reports.locks import lock_tree
 from pgwatch_tests.reports.locks.folded_tree import (
     FIRST_SHOWN,
     FOLDS_FROM,
@@ -19,6 +21,7 @@ from pgwatch_tests.reports.locks.folded_tree import (
     key_of,
     switches_that_show,
 )
+from pgwatch_tests.tui.tabs.lock_rows import LockRows
 from tests.locks.snapshots import edge, snapshot
 
 TARGETS = ("row of t (id=1)", "table t", "advisory lock 7")
@@ -88,6 +91,52 @@ def test_keys_are_unique_and_guides_as_deep_as_the_rows_above(
         assert row.guides[-1:] in ((), ("├ ",), ("└ ",))
         assert list(row.above) == sorted(row.above)
         assert all(above < number for above in row.above)
+
+
+@given(edges())
+def test_what_is_shown_again_says_where_it_is_in_full(found: tuple[Edge, ...]) -> None:
+    graph = LockGraph(settled(found))
+    named: dict[str, int] = {}
+    repeated: list[tuple[int, str, str, str]] = []
+    top = ""
+    for number, line in enumerate(lock_tree.tree(graph).splitlines()):
+        if line.startswith("pid "):
+            top = line.partition("  ")[0]
+        if again := re.match(r"[├└│─ ]*(pid \d+)  \(shown (.*?)\) ", line):
+            repeated.append((number, top, again[1], again[2]))
+        elif full := re.match(r"[├└│─ ]*(pid \d+)  ", line):
+            assert named.setdefault(full[1], number) == number
+    tops = {party: str(root) for party, root in graph.shown_behind.items()}
+    for number, root, who, where in repeated:
+        if where == "above":
+            assert named[who] < number
+        elif where == "below":
+            assert named[who] > number
+        elif where == "in a queue of this tree":
+            assert who not in named
+            assert tops[Party(int(who[4:]))] == root
+        else:
+            # A tree further up: what is in full stands in the first that it belongs to.
+            assert where == f"behind {tops[Party(int(who[4:]))]}"
+            assert named[where.removeprefix("behind ")] < named[root]
+
+
+@given(edges(), SWITCHES)
+def test_a_row_that_repeats_another_says_whether_that_is_below(
+    found: tuple[Edge, ...], numbers: set[int]
+) -> None:
+    graph = LockGraph(settled(found))
+    everything = folded_rows(graph, all_open=True)
+    rows = folded_rows(graph, {everything[one % len(everything)].key for one in numbers if everything})
+    in_full = {row.party: number for number, row in enumerate(rows) if not repeats(row)}
+    for number, (row, drawn) in enumerate(zip(rows, LockRows(graph, rows).all({}), strict=True)):
+        if repeats(row):
+            assert ("(see below)" in drawn.texts[0]) == (in_full.get(row.party, -1) > number)
+            assert ("(again)" in drawn.texts[0]) != ("(see below)" in drawn.texts[0])
+
+
+def repeats(row: FoldedRow) -> bool:
+    return not isinstance(row.shown, Queue) and row.shown.again
 
 
 @given(edges(), st.integers(0, 40))
