@@ -43,6 +43,8 @@ _BAR, _SHORT_BAR = 20, 8
 """Characters of the bar of connections."""
 _SIDES = 2
 """Characters beside the line above the table."""
+_Made = tuple[LockSnapshot, tuple[Order, Grouping | None], Sequence[tuple[SessionRow, LiveRow]]]
+"""The rows of a picture, in one order and grouping."""
 
 
 class SessionsTab(DashboardTab):
@@ -61,6 +63,7 @@ class SessionsTab(DashboardTab):
         self._snapshot: LockSnapshot | None = None
         self._absence: Cell = ""
         self._by: Grouping | None = None
+        self._made: _Made | None = None
         self._folded: set[str] = set()
         """The keys of closed groups."""
         self._groups: dict[str, SessionGroup] = {}
@@ -191,26 +194,34 @@ class SessionsTab(DashboardTab):
     def take(self, data: TabData) -> None:
         self._snapshot, self._absence = data.snapshot, data.absence
 
+    def _rows_of(self, snapshot: LockSnapshot) -> Sequence[tuple[SessionRow, LiveRow]]:
+        """All sessions, with their rows: made once for a picture, to which keys come back, thousands long."""
+        manner = self._order, self._by
+        if self._made is None or self._made[0] is not snapshot or self._made[1] != manner:
+            rows = session_rows(snapshot, self._order)
+            lines = [session_row(row, all_local=snapshot.all_local, by=self._by) for row in rows]
+            self._made = snapshot, manner, list(zip(rows, lines, strict=True))
+        return self._made[2]
+
     def redraw(self) -> None:
         snapshot = self._snapshot
-        rows = [] if snapshot is None else session_rows(snapshot, self._order)
-        all_local = snapshot is not None and snapshot.all_local
+        found = [] if snapshot is None else self._rows_of(snapshot)
         if snapshot is None:
             empty = self._absence
         elif self.row_filter:
             empty = self.no_match("session")
         else:
             empty = "No other sessions. A test is shown here as soon as it connects."
-        found = [(row, session_row(row, all_local=all_local, by=self._by)) for row in rows]
-        shown = [
-            (row, line) for row, line in found if self.row_filter.fits((*line.texts, row.database, row.user))
-        ]
+        shown = found
+        if self.row_filter:
+            fits = self.row_filter.fits
+            shown = [(row, line) for row, line in found if fits((*line.texts, row.database, row.user))]
         self.show_rows(self._lines(shown), empty, self._heir if self._by else None)
         self.table.show_order(*ORDER_HEADS[self._order])
         self._group_of = {row.key: one.key for one in self._groups.values() for row in one.rows}
         line = self.query_one("#connections", StillText)
         line.display = snapshot is not None
-        line.say(() if snapshot is None else self._connections(snapshot, len(shown), len(rows)))
+        line.say(() if snapshot is None else self._connections(snapshot, len(shown), len(found)))
         self.show_selected()
 
     def _lines(self, shown: Sequence[tuple[SessionRow, LiveRow]]) -> list[LiveRow]:
