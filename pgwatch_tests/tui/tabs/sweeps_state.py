@@ -119,7 +119,7 @@ class SweepsState:
                 return None if entry is None else sweep_detail.entry_detail(entry, self.key)
 
     def heads(self) -> str:
-        """` Plan  [Jobs 2]  History   s: next · at least 10 min old, a: change`."""
+        """` Plan  [Jobs 2]  History   s: history · at least 10 min old (a: other age)`."""
         names: dict[SweepsSection, str] = {
             "plan": self._plan_head(),
             "jobs": f"Jobs {'?' if self.jobs_trouble and not self.jobs else len(self.jobs)}",
@@ -127,7 +127,8 @@ class SweepsState:
         }
         heads = [f"[{names[one]}]" if one == self.section else f" {names[one]} " for one in SECTIONS]
         age = f"at least {durations.in_words(self.min_age_s)} old" if self.min_age_s else "of any age"
-        return f"{' '.join(heads)}  {self.key('section')}: next · {age}, {self.key('min-age')}: change"
+        opens, changes = f"{self.key('section')}: {self.next_section}", f"{self.key('min-age')}: other age"
+        return f"{' '.join(heads)}  {opens} · {age} ({changes})"
 
     def empty(self, is_running: bool) -> str:
         """The text of the open section while it has no rows."""

@@ -172,7 +172,7 @@ async def test_a_keymap_is_used_in_every_tab_and_all_texts_name_its_keys() -> No
         assert f"Locks: {key('locks')} opens it" in look()
         await press("sweeps")
         assert f"{key('preview')}: preview what a sweep" in look()
-        assert f"{key('section')}: next" in look()
+        assert f"{key('section')}: jobs" in look()
         await press("run-job")
         assert f"{key('section')} switches to the jobs" in look()
         await press("section")

@@ -38,7 +38,7 @@ async def test_another_age_is_previewed_at_once_and_swept_with(size: tuple[int, 
         drawn = await press(pilot, "0", "enter")
         assert not isinstance(app.screen, MinAgeScreen)
         assert [(sweep.dry_run, sweep.min_age_s) for sweep in sweeping.begun] == [(True, 600.0), (True, 0.0)]
-        assert "s: next · of any age, a: change" in drawn
+        assert "s: jobs · of any age (a: other age)" in drawn
         await press(pilot, "w")
         assert isinstance(app.screen, ConfirmSweepScreen)
         await press(pilot, "y")

@@ -40,7 +40,7 @@ async def test_nothing_is_looked_for_unasked(size: tuple[int, int]) -> None:
         assert "p: preview what a sweep would delete (changes nothing)" in drawn
         assert "w: preview, confirm, then sweep" in drawn
         assert line_with(drawn, "[Plan]").strip() == (
-            "[Plan]  Jobs 0   History   s: next · at least 10 min old, a: change"
+            "[Plan]  Jobs 0   History   s: jobs · at least 10 min old (a: other age)"
         )
         assert "p Preview" in drawn
         # Sessions aren't cancelled and ended from here.
