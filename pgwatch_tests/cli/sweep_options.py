@@ -49,7 +49,9 @@ what_options = options.all_of(
         "min_age_s",
         callback=options.optional_duration,
         metavar="DURATION",
-        help="Keep what is younger than this or of unknown age; 0s removes it whatever its age. Default: "
+        help="Keep what is younger than this or of unknown age; 0s removes it whatever its age. The age of a "
+        "row counts from the latest of the stamp in its marker, its created_at and its last commit "
+        "(track_commit_timestamp). Default: "
         "PGWATCH_MIN_AGE, pyproject.toml, 10m; 0s with --run or --test, and for what a run left that has "
         "given its lease back.",
     ),

@@ -205,6 +205,26 @@ class Cause:
     """The kept rows by table, most rows first."""
 
 
+AgeKnownBy = Literal["stamp", "created_at", "commit", "created_at_without_zone"]
+"""How the age of a row is known: the stamp in its value, its `created_at`, its last commit.
+
+`created_at_without_zone` may be of any time zone: it counts as the latest that it can be.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class YoungestRow:
+    """The row that is too young for longest, of those for which rows stay, by its table."""
+
+    schema: str
+    table: str
+    at: datetime
+    """The latest time that is known of it, in steps of a second: its age counts from then."""
+    known_by: AgeKnownBy
+    held_back: int
+    """The number of marked rows that are old enough, and stay as they hang together with young ones."""
+
+
 @dataclass(frozen=True, slots=True)
 class Orphan:
     """A schema, database, session or prepared transaction that was left behind.
@@ -280,6 +300,8 @@ class SweepReport:
     """The name of a fleet's server; empty where only one was asked."""
     part: SweepPart | None = None
     """The part that was asked for; None for all."""
+    youngest: YoungestRow | None = None
+    """The row that is too young for longest; None if no row is kept for its age alone."""
 
     @property
     def causes(self) -> tuple[Cause, ...]:

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import psycopg
 from psycopg import errors
@@ -29,6 +29,7 @@ from pgwatch_tests.sweep import ended_leases
 from pgwatch_tests.sweep.model import SweepProgress, SweepProgressCallback, SweepReport, SweepRequest
 from pgwatch_tests.sweep.orphans.orphan_loop import SweptOrphans
 from pgwatch_tests.sweep.orphans.orphans import sweep_orphans
+from pgwatch_tests.sweep.plan import young_rows
 from pgwatch_tests.sweep.rows.passes import RowSweep, SweptRows
 from pgwatch_tests.text.numbers import plural
 
@@ -131,6 +132,14 @@ class Sweep:
             left_by=rows.left_by,
             in_spite_of_age=rows.in_spite_of_age,
             part=self._request.part,
+            youngest=None
+            if self._started is None
+            else young_rows.youngest(
+                rows.young,
+                self._request.min_age_s,
+                self._started.now + timedelta(seconds=time.monotonic() - begun),
+                rows.held_back,
+            ),
             ended_runs=tuple(one.run for one in self._request.ended_leases if one.run is not None),
         )
 

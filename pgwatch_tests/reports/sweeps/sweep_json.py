@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
+from datetime import timedelta
 
 from pgwatch_tests.leaks.attribution.rows_by_test import TestLeak
 from pgwatch_tests.reports import giving_way
@@ -74,6 +75,7 @@ def _report(report: SweepReport) -> dict[str, object]:
         "deleted": _tables(report.deleted),
         "kept": [asdict(one) | {"hint": hint(one.reason, one.detail)} for one in report.kept],
         "causes": [_cause(cause) for cause in report.causes],
+        "youngest": _youngest(report),
         "changed": [asdict(one) for one in report.changed],
         "side_effects": [asdict(one) for one in report.side_effects],
         "since": None if report.since is None else iso_time(report.since),
@@ -109,6 +111,14 @@ def _cause(cause: Cause) -> dict[str, object]:
         "rows": cause.rows,
         "tables": [{"schema": kept.schema, "table": kept.table, "rows": kept.rows} for kept in cause.kept],
     }
+
+
+def _youngest(report: SweepReport) -> dict[str, object] | None:
+    one = report.youngest
+    if one is None:
+        return None
+    old_enough_at = one.at + timedelta(seconds=report.min_age_s)
+    return asdict(one) | {"at": iso_time(one.at), "old_enough_at": iso_time(old_enough_at)}
 
 
 def _left_by(one: TestLeak) -> dict[str, object]:

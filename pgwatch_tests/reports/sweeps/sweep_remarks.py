@@ -41,7 +41,7 @@ def notes(report: SweepReport, shown: Shown) -> list[str]:
         unmarked(report, shown),
         large_parts(report, shown),
         in_spite_of_age(report),
-        only_too_young(report),
+        only_too_young(report, shown),
     )
     return [sentence for sentence in remarks if sentence]
 
@@ -91,28 +91,40 @@ def in_spite_of_age(report: SweepReport) -> str:
     )
 
 
-def only_too_young(report: SweepReport) -> str:
-    """Until when what was found is too young, and what takes it now; empty if something else goes.
-
-    A `created_at` without a time zone may be of any: it may keep a row for half a day longer.
-    """
-    until = old_enough_at(report)
-    if until is None:
+def only_too_young(report: SweepReport, shown: Shown) -> str:
+    """Until when what was found is too young, by which time, and what takes it now; empty if something else
+    goes."""
+    until, youngest = old_enough_at(report), report.youngest
+    if until is None or youngest is None:
         return ""
     young = sum(kept.rows for kept in report.kept if kept.reason == "too_young")
+    at, one = clock(youngest.at), young == 1
+    how = {
+        "stamp": f"is stamped {at}",
+        "created_at": f"has created_at {at}",
+        "commit": f"was committed at {at}",
+        "created_at_without_zone": f"has a created_at without time zone, so of {at} at the latest "
+        "(track_commit_timestamp = on tells exactly)",
+    }[youngest.known_by]
+    which = shown(table_name(youngest.schema, youngest.table))
+    together = (
+        f". {youngest.held_back:,} of them {'is' if youngest.held_back == 1 else 'are'} older, but only go "
+        "with younger rows that they hang together with"
+        if youngest.held_back
+        else ""
+    )
     return (
-        f"{plural(young, 'row')} {'stays' if young == 1 else 'stay'} only for being younger than "
-        f"{durations.in_words(report.min_age_s)}: old enough by {clock(until)} at the latest, where times "
-        f"have a zone; --min-age 0 removes {'it' if young == 1 else 'them'} now, --run ID those of one run"
+        f"{plural(young, 'row')} {'stays' if one else 'stay'} only for being younger than "
+        f"{durations.in_words(report.min_age_s)}, until {clock(until)}: the youngest, of {which}, {how}"
+        f"{together}; --min-age 0 removes {'it' if one else 'them'} now, --run ID those of one run"
     )
 
 
 def old_enough_at(report: SweepReport) -> datetime | None:
     """By when what was found is old enough; None if something else goes, or nothing is too young."""
-    young = any(kept.reason == "too_young" for kept in report.kept)
-    if not young or report.planned_rows or report.deleted_rows:
+    if report.youngest is None or report.planned_rows or report.deleted_rows:
         return None
-    return report.started_at + timedelta(seconds=report.duration_s + report.min_age_s)
+    return report.youngest.at + timedelta(seconds=report.min_age_s)
 
 
 def is_large_part(table: TableRows) -> bool:

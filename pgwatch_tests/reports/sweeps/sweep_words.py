@@ -65,8 +65,8 @@ EXPLANATIONS: dict[KeptReason, Explanation] = {
     "too_young": Explanation("too young", "a later sweep removes it; --min-age sets another age"),
     "age_unknown": Explanation(
         "of unknown age",
-        "put a time stamp into its marker, or a created_at into its table; --min-age 0s removes it whatever "
-        "its age",
+        "put a time stamp into its marker, or a created_at into its table, or set track_commit_timestamp = "
+        "on; --min-age 0s removes it whatever its age",
     ),
     "unleased_name": Explanation(
         "not named by a lease",

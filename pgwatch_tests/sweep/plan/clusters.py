@@ -12,7 +12,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 from pgwatch_tests.sweep.plan.foreign_key_graph import ForeignKey
-from pgwatch_tests.sweep.plan.refusals import Refusal, left_dangling, name_of
+from pgwatch_tests.sweep.plan.refusals import Refusal, left_dangling, of_real_data
 from pgwatch_tests.sweep.plan.related_rows import (
     CatalogChangedError,
     ClusterRow,
@@ -35,12 +35,16 @@ from pgwatch_tests.sweep.plan.rules import (
     SWEPT,
     TOO_YOUNG,
     URGENCY,
+    WRITTEN,
+    WRITTEN_AT,
     YOUNG,
     Rules,
 )
 
 # The tolerated difference of two machines' clocks.
-_CLOCKS_APART_MS = 60_000
+_CLOCKS_APART_S = 60
+# What counts of rows that stay but are changed.
+_OF_CHANGED = ALIVE | FUTURE | YOUNG | IN_TIME | OTHERS | WRITTEN
 
 
 class Clusters:
@@ -68,6 +72,7 @@ class Clusters:
         self._seeds: set[int] = set()
         self._blocked: dict[int, Refusal] = {}
         self._in_time: list[int] = []
+        self._young: list[tuple[int, int, int]] = []  # kept nodes, the young rows' leaves, when written
         self._loose: defaultdict[int, dict[Loose, None]] = defaultdict(dict)
         self.asking: ForeignKey | None = None
         """The key that is being followed: it tells whose fault an error is."""
@@ -142,7 +147,8 @@ class Clusters:
                 going[root] = [node]
             else:
                 going[root].append(node)
-        return Settled(list(going.values()), kept)
+        young = {(leaf, at) for node, leaf, at in self._young if why.get(self._root(node)) == TOO_YOUNG}
+        return Settled(list(going.values()), kept, young)
 
     def _reasons(self) -> dict[int, Refusal]:
         """Returns the reasons of clusters that stay, by root."""
@@ -173,14 +179,16 @@ class Clusters:
             self.leaves.append(leaf)
             self._since.append(flags // BORN_AT)
             self._pending[leaf].append(node)
-            self._heed(node, flags)
+            self._heed(node, leaf, flags)
         return node
 
-    def _heed(self, node: int, flags: int) -> None:
+    def _heed(self, node: int, leaf: int, flags: int) -> None:
         if flags & BLOCKING:
             self._block(node, next(refusal for bit, refusal in BLOCKS if flags & bit))
-        if flags & IN_TIME and not flags & MARKED:
+        if in_time := flags & (IN_TIME | MARKED) == IN_TIME:
             self._in_time.append(node)
+        if in_time or flags & YOUNG:
+            self._young.append((node, leaf, (flags & WRITTEN) // WRITTEN_AT))
 
     def _root(self, node: int) -> int:
         up = self._up
@@ -232,7 +240,7 @@ class Clusters:
             if key.changes and not key.fires:
                 self._block(nodes[place], left_dangling(self._rules.graph, key))
             elif key.changes:
-                self._heed(nodes[place], flags & (ALIVE | FUTURE | YOUNG | IN_TIME | OTHERS))
+                self._heed(nodes[place], child_leaf, flags & _OF_CHANGED)
 
     def _descend(self, key: ForeignKey, leaf: int, nodes: list[int], tids: list[int]) -> None:
         # For each of what may be a million rows: no call, as long as nothing is special about one.
@@ -254,7 +262,7 @@ class Clusters:
                 kept_for = self._kept_for[child_leaf]
             parent = nodes[place]
             if not flags & MARKED and (
-                only_marked or (flags >= BORN_AT and flags // BORN_AT < since[parent] - _CLOCKS_APART_MS)
+                only_marked or (flags >= BORN_AT and flags // BORN_AT < since[parent] - _CLOCKS_APART_S)
             ):
                 self._block(parent, self._of_real_data(key, child_leaf, tid, older=not only_marked))
                 if only_marked:
@@ -281,7 +289,7 @@ class Clusters:
                 if tid in kept_for:
                     self._join(node, kept_for[tid])
                 if flags & (BLOCKING | IN_TIME):
-                    self._heed(node, flags)
+                    self._heed(node, child_leaf, flags)
         for child_leaf in touched:
             if not self._pending[child_leaf]:
                 del self._pending[child_leaf]
@@ -354,7 +362,7 @@ class Clusters:
                     origin, born = origins[place], births[place]
                     known = self._known[above].get(tid) if above in self._known else None
                     since = flags // BORN_AT if known is None else self._since[known]
-                    if born and (known is not None or flags & MARKED) and born < since - _CLOCKS_APART_MS:
+                    if born and (known is not None or flags & MARKED) and born < since - _CLOCKS_APART_S:
                         # What leads there was there before.
                         continue
                     if known is not None:
@@ -387,14 +395,6 @@ class Clusters:
     def _of_real_data(self, key: ForeignKey, leaf: int, tid: int, *, older: bool) -> Refusal:
         refusal = self._shared.get((key.oid, leaf, older))
         if refusal is None:
-            relations = self._rules.graph.relations
-            subject = name_of(relations[relations[leaf].top])
-            parent = name_of(relations[key.parent])
-            detail = (
-                f"{subject} is older than the marked row of {parent} that it refers to"
-                if older
-                else f"{subject} bears no marker and refers to {parent}"
-            )
-            refusal = Refusal("shared_with_real_data", detail, subject=subject, example=(leaf, tid))
+            refusal = of_real_data(self._rules.graph, key, leaf, tid, older=older)
             self._shared[key.oid, leaf, older] = refusal
         return refusal

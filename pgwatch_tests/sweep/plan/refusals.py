@@ -144,6 +144,18 @@ def name_of(relation: TableNode) -> str:
     return f"{shown(relation.schema)}.{shown(relation.name)}"
 
 
+def of_real_data(graph: ForeignKeyGraph, key: ForeignKey, leaf: int, tid: int, *, older: bool) -> Refusal:
+    """Why a row stays that real data of `leaf` refers to by a key; `older`: than the row referred to."""
+    subject = name_of(graph.relations[graph.relations[leaf].top])
+    parent = name_of(graph.relations[key.parent])
+    detail = (
+        f"{subject} is older than the marked row of {parent} that it refers to"
+        if older
+        else f"{subject} bears no marker and refers to {parent}"
+    )
+    return Refusal("shared_with_real_data", detail, subject=subject, example=(leaf, tid))
+
+
 def index_statement(graph: ForeignKeyGraph, key: ForeignKey) -> str:
     """Returns the CREATE INDEX statement for a foreign key that lacks an index."""
     child = graph.relations[key.child]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
@@ -75,6 +75,8 @@ class Settled:
     """The clusters that may go, each as its nodes (see `Clusters.node`)."""
     kept: Mapping[tuple[int, Refusal], Sequence[int]]
     """Those that stay: nodes, by leaf and why."""
+    young: Collection[tuple[int, int]] = ()
+    """The rows that some stay for as too young: leaf, and when written (see `young_rows`)."""
 
 
 class ClusterRow(NamedTuple):

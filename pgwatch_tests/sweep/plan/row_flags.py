@@ -19,6 +19,7 @@ from pgwatch_tests.leaks.catalog.tables import Table, full_name
 from pgwatch_tests.leaks.statements.marked_rows import MarkedRowStatements
 from pgwatch_tests.leaks.statements.nested_strings import is_of
 from pgwatch_tests.sweep.model import SweepRequest
+from pgwatch_tests.sweep.plan import young_rows
 from pgwatch_tests.sweep.plan.own_rows import OwnRows
 from pgwatch_tests.sweep.plan.rules import (
     AGELESS,
@@ -30,6 +31,7 @@ from pgwatch_tests.sweep.plan.rules import (
     MARKED,
     OTHERS,
     SWEPT,
+    WRITTEN_AT,
     YOUNG,
     Flagging,
 )
@@ -40,7 +42,8 @@ _MAY_BE_TWO = f"%_1{'_' * 12}%_1{'_' * 12}%"  # for LIKE, which costs a twentiet
 _ANY_TEST = "[_-]1[0-9]{12}[_-]t[0-9a-f]{8}(?![0-9A-Za-z])"
 # When it was made, before the flags; 0 where nothing tells.
 _BORN = (
-    b"greatest(0, least(coalesce(born, 0), 70000000000000))::bigint OPERATOR(pg_catalog.*) %d::bigint"
+    b"greatest(0, least(coalesce(born, 0) OPERATOR(pg_catalog./) 1000, 4294967295))::bigint "
+    b"OPERATOR(pg_catalog.*) %d::bigint"
 ) % BORN_AT
 _MS = b"(extract(epoch FROM %b) OPERATOR(pg_catalog.*) 1000)::float"
 _NOW_MS = _MS % b"pg_catalog.statement_timestamp()"
@@ -77,19 +80,23 @@ class RowFlags:
         )
         at = (
             b"SELECT (marked IS NOT NULL OR %b) AS marked, %b AS asked, %b AS others, %b AS alive, "
-            b"%b AS until, greatest(newest, created, committed) AS at, CASE WHEN marked IS NULL "
-            b"THEN least(created, committed) ELSE coalesce(oldest, created, committed) END AS born "
+            b"%b AS until, greatest(newest, %b, committed) AS at, created, committed, "
+            b"CASE WHEN marked IS NULL THEN least(created, committed) "
+            b"ELSE coalesce(oldest, created, committed) END AS born "
             b"FROM (%b OFFSET 0) AS found CROSS JOIN LATERAL (%b) AS stamps"
         ) % (
             *(self._is_new(table), self._is_asked_for(table), self._is_of_others(), self._is_alive()),
-            *(self._run_ended(), inside, self._stamps()),
+            *(self._run_ended(), _bounded(created_at), inside, self._stamps()),
         )
         expression = (
             b"(SELECT %b OPERATOR(pg_catalog.+) CASE WHEN marked THEN %d "
             b"OPERATOR(pg_catalog.+) CASE WHEN asked THEN %d WHEN others THEN %d ELSE 0 END "
             b"OPERATOR(pg_catalog.+) CASE WHEN alive THEN %d ELSE 0 END OPERATOR(pg_catalog.+) %b "
             b"ELSE %b END FROM (%b OFFSET 0) AS judged)"
-        ) % (_BORN, MARKED, SWEPT, OTHERS, ALIVE, self._age_of_marked(), self._age(), at)
+        ) % (
+            *(_BORN, MARKED, SWEPT, OTHERS, ALIVE),
+            *(self._age_of_marked(created_at), self._age(created_at), at),
+        )
         columns = (*table.columns, *self._times(created_at))
         return self._with_baseline(Flagging(tuple(dict.fromkeys(columns)), _text(expression)), created_at)
 
@@ -99,9 +106,9 @@ class RowFlags:
             return None if self.since is None else self._with_baseline(Flagging((), "0"), 0)
         at = b"SELECT %b AS created, %b AS committed" % (_created_ms(created_at), self._committed_ms())
         expression = (
-            b"(SELECT %b OPERATOR(pg_catalog.+) %b FROM (SELECT greatest(created, committed) AS at, "
-            b"least(created, committed) AS born FROM (%b) AS found) AS judged)"
-        ) % (_BORN, self._age(), at)
+            b"(SELECT %b OPERATOR(pg_catalog.+) %b FROM (SELECT greatest(%b, committed) AS at, created, "
+            b"committed, least(created, committed) AS born FROM (%b) AS found) AS judged)"
+        ) % (_BORN, self._age(created_at), _bounded(created_at), at)
         return self._with_baseline(Flagging(self._times(created_at), _text(expression)), created_at)
 
     def _with_baseline(self, flagging: Flagging, created_at: int) -> Flagging:
@@ -121,14 +128,14 @@ class RowFlags:
             return b"NULL::float"
         return _MS % b"pg_catalog.pg_xact_commit_timestamp(xmin)"
 
-    def _age_of_marked(self) -> bytes:
+    def _age_of_marked(self, created_at: int) -> bytes:
         if not self._ended:
-            return self._age(AGELESS)
+            return self._age(created_at, AGELESS)
         of_ended = b"CASE WHEN at OPERATOR(pg_catalog.<=) until THEN %d ELSE 0 END" % ENDED
         young = b"CASE WHEN at OPERATOR(pg_catalog.<=) until THEN %d ELSE %d END" % (IN_TIME, YOUNG)
-        return b"%b OPERATOR(pg_catalog.+) %b" % (of_ended, self._age(AGELESS, young))
+        return b"%b OPERATOR(pg_catalog.+) %b" % (of_ended, self._age(created_at, AGELESS, young))
 
-    def _age(self, unknown: int = 0, young: bytes | None = None) -> bytes:
+    def _age(self, created_at: int, unknown: int = 0, young: bytes | None = None) -> bytes:
         """Returns SQL for the age of a row; by default of one without a marker."""
         if self.request.is_own:
             # Whose they are is known, and a test may have set the clock, or the column, to any time.
@@ -141,10 +148,38 @@ class RowFlags:
             if self._ended:
                 in_time = b"at OPERATOR(pg_catalog.<=) %b::float" % self._number(max(self._ended.values()))
                 young = b"CASE WHEN %b THEN %d ELSE %d END" % (in_time, IN_TIME, YOUNG)
-        return b"CASE WHEN at IS NULL THEN %d WHEN at %b THEN %d WHEN at %b THEN %b ELSE 0 END" % (
+        return (
+            b"CASE WHEN at IS NULL THEN %d WHEN at %b THEN %d WHEN at %b "
+            b"THEN %b OPERATOR(pg_catalog.+) %b ELSE 0 END"
+        ) % (
             *(unknown, _beyond_now(_CLOCKS_APART_MS), FUTURE),
-            *(_beyond_now(-min_age_ms), young),
+            *(_beyond_now(-min_age_ms), young, self._written(created_at)),
         )
+
+    def _written(self, created_at: int) -> bytes:
+        """Returns SQL for the bits that tell when a young row was written: see `young_rows`."""
+        way = {known_by: b"%d" % place for place, known_by in enumerate(young_rows.WAYS)}
+        at = b"at"
+        by = (
+            b"CASE WHEN at OPERATOR(pg_catalog.=) committed THEN %b "
+            b"WHEN at OPERATOR(pg_catalog.=) created THEN %b ELSE %b END"
+        ) % (way["commit"], way["created_at"], way["stamp"])
+        if _has_no_zone(created_at):
+            # Not cut off at now, as `created` is: that moves.
+            latest = b"(%b OPERATOR(pg_catalog.+) %d)" % (_MS % b"created_at", _BEHIND_MS)
+            is_latest = (
+                b"committed IS NULL AND created IS NOT NULL AND %b OPERATOR(pg_catalog.>=) at" % latest
+            )
+            at = b"CASE WHEN %b THEN %b ELSE at END" % (is_latest, latest)
+            by = b"CASE WHEN %b THEN %b WHEN at OPERATOR(pg_catalog.=) committed THEN %b ELSE %b END" % (
+                *(is_latest, way["created_at_without_zone"]),
+                *(way["commit"], way["stamp"]),
+            )
+        step_ms = 1000 * young_rows.step_s(self.request.min_age_s)
+        return (
+            b"(%d::bigint OPERATOR(pg_catalog.*) (%b OPERATOR(pg_catalog.+) (%d OPERATOR(pg_catalog.*) "
+            b"pg_catalog.mod(pg_catalog.ceil((%b) OPERATOR(pg_catalog./) %d)::bigint, %d))))"
+        ) % (WRITTEN_AT, by, young_rows.SHIFT, at, step_ms, young_rows.STEPS)
 
     def _stamps(self) -> bytes:
         """The newest and the oldest stamp of the marked values `v`; NULLs without any."""
@@ -250,6 +285,17 @@ def _created_ms(created_at: int) -> bytes:
         is_of(b"created_at", created_at),
         at,
     )
+
+
+def _has_no_zone(created_at: int) -> bool:
+    return created_at not in (0, _TIMESTAMPTZ)
+
+
+def _bounded(created_at: int) -> bytes:
+    """`created`, unless it has no zone and the last commit is known, which wasn't before it; NULL then."""
+    if not _has_no_zone(created_at):
+        return b"created"
+    return b"CASE WHEN committed IS NULL OR created %b THEN created END" % _beyond_now(_CLOCKS_APART_MS)
 
 
 def _beyond_now(by_ms: float) -> bytes:

@@ -25,8 +25,11 @@ ENDED = 256
 """It is marked, and of a run whose lease has ended since it was written."""
 IN_TIME = 512
 """It is young, but was written before the last such end: too young only among rows of other runs."""
-BORN_AT = 1024
-"""The bits above are the time of creation: milliseconds since 1970, 0 if nothing tells."""
+WRITTEN_AT = 1024
+"""The next 21 bits tell of a row that is YOUNG or IN_TIME when it was written: see `young_rows`."""
+BORN_AT = WRITTEN_AT << 21
+"""The bits above are the time of creation: seconds since 1970, 0 if nothing tells."""
+WRITTEN = BORN_AT - WRITTEN_AT
 
 TOO_YOUNG = Refusal("too_young", "")
 BLOCKS: Sequence[tuple[int, Refusal]] = (

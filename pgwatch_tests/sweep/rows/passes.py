@@ -89,6 +89,9 @@ class SweptRows:
     side_effects: tuple[SideEffects, ...] = ()
     left_by: tuple[TestLeak, ...] = ()
     in_spite_of_age: int = 0
+    young: frozenset[tuple[tuple[str, str], int]] = frozenset()
+    """The rows that some stay for as too young: table, and when written (see `plan.young_rows`)."""
+    held_back: int = 0
 
 
 @dataclass(slots=True)
@@ -289,6 +292,8 @@ class RowSweep:
             side_effects=side_effects(graph, counts),
             left_by=passes.left_by,
             in_spite_of_age=sum(tally.in_spite_of_age for tally in counts),
+            young=frozenset((table_of(graph, leaf), written) for leaf, written in tallies[-1].young),
+            held_back=tallies[-1].held_back,
         )
 
     def _statements(self, survey: Survey) -> SweepStatements:

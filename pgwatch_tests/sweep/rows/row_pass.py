@@ -149,9 +149,8 @@ class RowPass:
         by_rows = _ROWS_OF_A_PART * seeds // max(1, len(clusters.tids))
         self._part_size = min(_MOST_PART, max(_LEAST_PART, by_rows))
         settled = clusters.settled()
-        self.tally.real |= clusters.real
-        for (leaf, refusal), nodes in settled.kept.items():
-            self.tally.keep_rows(leaf, refusal, [clusters.tids[node] for node in nodes])
+        self.tally.keep_settled(clusters, settled)
+        for (leaf, _), nodes in settled.kept.items():
             if any(clusters.flags[node] & MARKED for node in nodes):
                 witnesses.note_staying(leaf)
         if climbing:

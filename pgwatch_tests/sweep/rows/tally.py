@@ -6,8 +6,11 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
+from pgwatch_tests.sweep.plan.clusters import Clusters
 from pgwatch_tests.sweep.plan.planned_catalog import TupleCounts
 from pgwatch_tests.sweep.plan.refusals import Refusal
+from pgwatch_tests.sweep.plan.related_rows import Settled
+from pgwatch_tests.sweep.plan.rules import IN_TIME, MARKED, TOO_YOUNG, YOUNG
 from pgwatch_tests.sweep.rows.portions import Portion
 
 
@@ -100,6 +103,10 @@ class PassTally:
     """The leaves with real rows, because of which some stay."""
     staying: dict[int, set[int]] = field(default_factory=dict)
     """The rows that stay, as far as they were named."""
+    young: set[tuple[int, int]] = field(default_factory=set)
+    """The rows that some stay for as too young: leaf, and when written (see `plan.young_rows`)."""
+    held_back: int = 0
+    """The marked rows that are old enough, and stay as too young with others."""
 
     @property
     def rows(self) -> int:
@@ -151,13 +158,28 @@ class PassTally:
         for leaf in stays.rows:
             self.keep_rows(leaf, refusal, stays.tids(leaf))
 
-    def keep_rows(self, leaf: int, refusal: Refusal, tids: Iterable[int]) -> None:
-        """Counts rows that stay, each once: a cluster that stays may be come upon from several sides."""
+    def keep_settled(self, clusters: Clusters, settled: Settled) -> None:
+        """Counts what stays of these clusters."""
+        tids, flags = clusters.tids, clusters.flags
+        self.real |= clusters.real
+        self.young.update(settled.young)
+        for (leaf, refusal), nodes in settled.kept.items():
+            news = self.keep_rows(leaf, refusal, [tids[node] for node in nodes])
+            if refusal == TOO_YOUNG:
+                old = (node for node in nodes if flags[node] & (MARKED | YOUNG | IN_TIME) == MARKED)
+                self.held_back += sum(tids[node] in news for node in old)
+
+    def keep_rows(self, leaf: int, refusal: Refusal, tids: Iterable[int]) -> Collection[int]:
+        """Counts rows that stay, each once: a cluster that stays may be come upon from several sides.
+
+        Returns the tids of those that weren't counted before.
+        """
         before = self.staying.setdefault(leaf, set())
         news = {*tids} - before
         before |= news
         if news:
             self.kept[leaf, refusal] += len(news)
+        return news
 
 
 def marked_leaves(stays: Portion) -> list[int]:

@@ -14,12 +14,14 @@ from pgwatch_tests.reports.sweeps import sweep_csv, sweep_json, sweep_markdown, 
 from pgwatch_tests.sweep.model import (
     MAY_BE_CHANGED,
     SEEN_BY_BASELINE,
+    AgeKnownBy,
     ChangedRows,
     Kept,
     Orphan,
     SideEffects,
     SweepReport,
     TableRows,
+    YoungestRow,
 )
 from pgwatch_tests.text.times import clock
 from tests.sweep.reports import AT, NOTHING, of_tables
@@ -147,17 +149,35 @@ def test_half_of_a_table_is_worth_a_warning(rows: int, of: int, large: bool) -> 
     assert bool(sweep_remarks.large_parts(report, str)) is large
 
 
-def test_where_all_is_too_young_it_says_until_when_and_what_to_type() -> None:
-    young = replace(NOTHING, kept=(Kept("public", "users", 317, "too_young"),))
+@pytest.mark.parametrize(
+    ("known_by", "words"),
+    [
+        ("stamp", "is stamped {at}"),
+        ("created_at", "has created_at {at}"),
+        ("commit", "was committed at {at}"),
+        (
+            "created_at_without_zone",
+            "has a created_at without time zone, so of {at} at the latest (track_commit_timestamp = on tells "
+            "exactly)",
+        ),
+    ],
+)
+def test_where_all_is_too_young_it_says_until_when_and_what_to_type(known_by: AgeKnownBy, words: str) -> None:
+    youngest = YoungestRow("public", "posts", AT, known_by, 0)
+    young = replace(NOTHING, kept=(Kept("public", "users", 317, "too_young"),), youngest=youngest)
 
     text = text_of(young)
 
-    until = clock(AT + timedelta(seconds=young.duration_s + young.min_age_s))
+    until = clock(AT + timedelta(seconds=600))
     assert "nothing to remove yet" in text
     assert (
-        f"317 rows stay only for being younger than 10 min: old enough by {until} at the latest, where times "
-        "have a zone; --min-age 0 removes them now, --run ID those of one run"
+        f"317 rows stay only for being younger than 10 min, until {until}: the youngest, of public.posts, "
+        f"{words.format(at=clock(AT))}; --min-age 0 removes them now, --run ID those of one run"
     ) in text
+    held_back = text_of(replace(young, youngest=replace(youngest, held_back=12)))
+    assert (
+        ". 12 of them are older, but only go with younger rows that they hang together with; --min-age 0"
+    ) in held_back
     assert "only for being younger" not in text_of(
         replace(young, planned=(TableRows("public", "users", 1, 0),))
     )

@@ -10,13 +10,13 @@ from pgwatch_tests.sweep.plan.clusters import Clusters
 from pgwatch_tests.sweep.plan.foreign_key_graph import ForeignKey, ForeignKeyGraph, OnDelete
 from pgwatch_tests.sweep.plan.rules import ALIVE, BORN_AT, ENDED, IN_TIME, MARKED, OTHERS, SEEN, SWEPT
 from tests.sweep.plan.test_clusters_property import swept
-from tests.sweep.plan.worlds import MINUTE_MS, Spot, World, WorldRow, foreign_key, relation
+from tests.sweep.plan.worlds import MINUTE_S, Spot, World, WorldRow, foreign_key, relation
 from tests.sweep.zoo.oracle import truth
 
 ASKED = MARKED | SWEPT
 FIRST, SECOND, BELOW, LAST = (1, 1), (2, 1), (3, 1), (4, 1)
-THEN_MS = 1_717_171_717_171
-EARLIER, THEN, LATER = (BORN_AT * (THEN_MS + minutes * MINUTE_MS) for minutes in (-60, 0, 60))
+THEN_S = 1_717_171_717
+EARLIER, THEN, LATER = (BORN_AT * (THEN_S + minutes * MINUTE_S) for minutes in (-60, 0, 60))
 both_ways = pytest.mark.parametrize("sizes", [None, [1], [9]], ids=["at once", "one by one", "climbing"])
 """How many marked rows are planned for at once."""
 
@@ -98,7 +98,7 @@ def test_what_was_there_before_one_of_those_that_it_hangs_on(
 @both_ways
 @pytest.mark.parametrize(("minutes", "goes"), [(0, True), (-1, True), (-2, False)])
 def test_clocks_may_be_a_minute_apart(minutes: int, goes: bool, sizes: list[int] | None) -> None:
-    born = BORN_AT * (THEN_MS + minutes * MINUTE_MS)
+    born = BORN_AT * (THEN_S + minutes * MINUTE_S)
     database = world([foreign_key(101, 3, 1)], {FIRST: row(ASKED | THEN), BELOW: row(born, k101=FIRST)})
 
     assert going(database, sizes) == ({frozenset({FIRST, BELOW})} if goes else set())

@@ -30,7 +30,7 @@ Spot = tuple[int, int]
 """A row, by leaf and tid."""
 
 REFUSED = Refusal("refused", "a rule")
-MINUTE_MS = 60_000
+MINUTE_S = 60
 T = TypeVar("T")
 _ON_DELETE: Sequence[OnDelete] = ("a", "r", "c", "n", "d")
 
@@ -48,7 +48,7 @@ class WorldRow:
         return bool(self.flags & MARKED)
 
     @property
-    def born_ms(self) -> int:
+    def born_s(self) -> int:
         """When it was made; 0 if nothing tells."""
         return self.flags // BORN_AT
 
@@ -236,7 +236,7 @@ _SORTS: Sequence[tuple[Sequence[int], Sequence[int]]] = (
     ((_ASKED | ENDED, _ASKED | ENDED | IN_TIME, _ASKED), (0, IN_TIME)),
 )
 # When rows were made: nothing tells, or about then, before, or after. A minute is nothing.
-_BIRTHS_MS = (0, 0, *(10**12 + ago * MINUTE_MS for ago in (-60, -1, 0, 0, 1, 60)), 10**12 + MINUTE_MS + 1)
+_BIRTHS_S = (0, 0, *(10**9 + ago * MINUTE_S for ago in (-60, -1, 0, 0, 1, 60)), 10**9 + MINUTE_S + 1)
 
 
 @st.composite
@@ -246,7 +246,7 @@ def worlds(draw: st.DrawFn, with_obstacles: bool = True) -> World:
     leaves = sorted(one.oid for one in graph.relations.values() if one.kind != "p")
     markable = draw(st.sets(st.sampled_from(leaves), min_size=1))
     marked, others = draw(st.sampled_from(_SORTS if with_obstacles else _SORTS[:2]))
-    births = st.sampled_from(_BIRTHS_MS) if with_obstacles and draw(st.booleans()) else st.just(0)
+    births = st.sampled_from(_BIRTHS_S) if with_obstacles and draw(st.booleans()) else st.just(0)
     spots = [(leaf, place) for leaf in leaves for place in range(1, 1 + draw(st.integers(1, 3)))]
     rows: dict[Spot, WorldRow] = {}
     for spot in spots:

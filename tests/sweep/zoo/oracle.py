@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from pgwatch_tests.sweep.plan.foreign_key_graph import ForeignKey
 from pgwatch_tests.sweep.plan.rules import AGELESS, ALIVE, ENDED, FUTURE, IN_TIME, OTHERS, SEEN, SWEPT, YOUNG
-from tests.sweep.plan.worlds import MINUTE_MS, Spot, World, WorldRow
+from tests.sweep.plan.worlds import MINUTE_S, Spot, World, WorldRow
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +99,7 @@ def _is_real(world: World, key: ForeignKey, child: Spot, marked: WorldRow) -> bo
         return False
     if child[0] in world.bearing and (key.on_delete != "c" or world.keep_unmarked):
         return True
-    return row.born_ms != 0 and row.born_ms + MINUTE_MS < marked.born_ms
+    return row.born_s != 0 and row.born_s + MINUTE_S < marked.born_s
 
 
 def _clusters(closures: list[_Closure]) -> list[list[_Closure]]:

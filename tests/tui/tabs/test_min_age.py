@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 
 from pgwatch_tests.reports.sweeps.sweep_causes import cause_lines
-from pgwatch_tests.sweep.model import ChangedRows, Kept, Orphan, TableRows
+from pgwatch_tests.sweep.model import ChangedRows, Kept, Orphan, TableRows, YoungestRow
 from pgwatch_tests.text.times import clock
 from pgwatch_tests.tui.screens.confirm import ConfirmSweepScreen, about_plan
 from pgwatch_tests.tui.screens.min_age import MinAgeScreen
@@ -21,13 +21,14 @@ SIZES = [(80, 24), (140, 40)]
 
 @pytest.mark.parametrize("size", SIZES)
 async def test_another_age_is_previewed_at_once_and_swept_with(size: tuple[int, int]) -> None:
-    young = replace(NOTHING, kept=(Kept("public", "users", 317, "too_young"),))
+    youngest = YoungestRow("public", "users", AT, "commit", 0)
+    young = replace(NOTHING, kept=(Kept("public", "users", 317, "too_young"),), youngest=youngest)
     sweeping = Sweeping(young)
     _, app = dashboard(sweeping)
     async with app.run_test(size=size) as pilot:
         drawn = await press(pilot, "5", "p")
         assert "kept: too young" in drawn
-        until = clock(AT + timedelta(seconds=young.duration_s + young.min_age_s))
+        until = clock(AT + timedelta(seconds=young.min_age_s))
         assert f"nothing to remove yet; 317 kept: too young (317) · old enough by {until}" in drawn
         drawn = await press(pilot, "a")
         assert isinstance(app.screen, MinAgeScreen)
