@@ -103,14 +103,13 @@ def _groups(waiter: _Waiter, order: QueueOrder | None, facts: _Facts) -> Iterato
     """The edges of one waiter; none if nobody in its queue names it any more."""
     left: Sequence[Party]
     ahead: Sequence[Party] | None = None
-    if waiter.told is not None:
+    known = order.blockers_of(waiter.party) if order else None
+    if known is not None:
+        left, ahead = [*known.holders, *known.unseen], known.ahead
+    elif waiter.told is not None:
         left = waiter.told.blockers
-        ahead = order.ahead_of(waiter.party) if order else None
     else:
-        blockers = order.derived(waiter.party) if order else None
-        if blockers is None:
-            return
-        left, ahead = [*blockers.holders, *blockers.unseen], blockers.ahead
+        return
     for request, contest in waiter.requests:
         holders = [one for one in left if one in contest.holding]
         if holders:

@@ -27,7 +27,7 @@ class Told:
 
 @dataclass(frozen=True, slots=True)
 class Blockers:
-    """The blockers of a waiter that wasn't asked."""
+    """The blockers of one who stands in the queue."""
 
     holders: Sequence[Party]
     ahead: QueuePrefix[Party]
@@ -54,33 +54,33 @@ class QueueOrder:
         self._unseen: dict[Party, Sequence[Party]] = {}
         placed: dict[Party, None] = {}
         by_length = sorted(told, key=lambda one: (len(one.blockers), one.waiter))
+        self._asked = {one.waiter for one in by_length}
         for one in by_length if waiters >= _SHORTEST else ():
             ahead = [blocker for blocker in one.blockers if blocker in asking]
             new = [blocker for blocker in ahead if blocker not in placed and blocker != one.waiter]
             placed.update(dict.fromkeys(new))
             self._told_by.update(dict.fromkeys(new, one))
-            if one.waiter not in placed:
-                if len(ahead) == len(placed):
-                    self._fitting[one.waiter] = len(placed)
-                placed[one.waiter] = None
-            if new:
+            fits = one.waiter not in placed and len(ahead) == len(placed)
+            if fits:
+                self._fitting[one.waiter] = len(placed)
+            placed.setdefault(one.waiter)
+            if fits or new:
                 others = [blocker for blocker in one.blockers if blocker not in asking]
                 self._holders[one.waiter] = [blocker for blocker in others if blocker in holding]
                 self._unseen[one.waiter] = [blocker for blocker in others if blocker not in holding]
         self._queue = LockQueue(tuple(placed))
 
-    def ahead_of(self, waiter: Party) -> QueuePrefix[Party] | None:
-        """Returns those ahead of one who was asked: exactly whom it names, but for holders.
+    def blockers_of(self, waiter: Party) -> Blockers | None:
+        """Returns the blockers of one who wasn't asked, or whose word fits into the queue.
 
-        None if the queue has another beginning, or is short.
+        None if the word of one who was asked tells of another queue, or if nobody names one who wasn't; and
+        where the queue is short.
         """
         length = self._fitting.get(waiter)
-        return None if length is None else self._queue.first(length)
-
-    def derived(self, waiter: Party) -> Blockers | None:
-        """Returns the blockers of one who wasn't asked; None if nobody names it any more."""
+        if length is not None:
+            return Blockers(self._holders[waiter], self._queue.first(length), self._unseen[waiter])
         told = self._told_by.get(waiter)
-        if told is None:
+        if told is None or waiter in self._asked:
             return None
         unseen = self._unseen[told.waiter]
         if unseen:
