@@ -153,6 +153,17 @@ class TableRows:
         return self.marked + self.dependent
 
 
+@dataclass(frozen=True, slots=True)
+class AlsoReferring:
+    """Dependent rows of a table that go, and also refer to rows of another that stay: real data, perhaps."""
+
+    schema: str
+    table: str
+    rows: int
+    parent_schema: str
+    parent_table: str
+
+
 Change = Literal["set_null", "set_default", "not_enforced"]
 
 
@@ -300,6 +311,8 @@ class SweepReport:
     """The name of a fleet's server; empty where only one was asked."""
     part: SweepPart | None = None
     """The part that was asked for; None for all."""
+    also_refer: tuple[AlsoReferring, ...] = ()
+    """The rows that would go though they also refer to rows that stay: of a dry run, if it isn't large."""
     youngest: YoungestRow | None = None
     """The row that is too young for longest; None if no row is kept for its age alone."""
 

@@ -132,6 +132,7 @@ class Sweep:
             left_by=rows.left_by,
             in_spite_of_age=rows.in_spite_of_age,
             part=self._request.part,
+            also_refer=rows.also_refer,
             youngest=None
             if self._started is None
             else young_rows.youngest(

@@ -75,6 +75,7 @@ def _report(report: SweepReport) -> dict[str, object]:
         "deleted": _tables(report.deleted),
         "kept": [asdict(one) | {"hint": hint(one.reason, one.detail)} for one in report.kept],
         "causes": [_cause(cause) for cause in report.causes],
+        "also_refer": [asdict(one) for one in report.also_refer],
         "youngest": _youngest(report),
         "changed": [asdict(one) for one in report.changed],
         "side_effects": [asdict(one) for one in report.side_effects],

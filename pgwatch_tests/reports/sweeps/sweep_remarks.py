@@ -39,6 +39,7 @@ def notes(report: SweepReport, shown: Shown) -> list[str]:
     """What to mind before a sweep is confirmed, and after it: at most a sentence each."""
     remarks = (
         unmarked(report, shown),
+        also_referring(report, shown),
         large_parts(report, shown),
         in_spite_of_age(report),
         only_too_young(report, shown),
@@ -57,6 +58,17 @@ def unmarked(report: SweepReport, shown: Shown) -> str:
         f"of these {sum(one.unmarked for one in tables):,} without a marker, in tables where others bear "
         f"one: {_some(named, 'table')}{keep}"
     )
+
+
+def also_referring(report: SweepReport, shown: Shown) -> str:
+    """`12 of the rows of public.comments also refer to rows of public.users that stay`, or empty."""
+    named = [
+        f"{one.rows:,} of the rows of {shown(table_name(one.schema, one.table))} also "
+        f"{'refers' if one.rows == 1 else 'refer'} to rows of "
+        f"{shown(table_name(one.parent_schema, one.parent_table))} that stay"
+        for one in report.also_refer
+    ]
+    return _some(named, "such pair of tables") if named else ""
 
 
 def large_parts(report: SweepReport, shown: Shown) -> str:

@@ -17,6 +17,7 @@ from pgwatch_tests.postgres.server_messages import server_message
 from pgwatch_tests.postgres.sessions.session import DatabaseSession, WorkCancelledError
 from pgwatch_tests.settings.load import Settings
 from pgwatch_tests.sweep.model import (
+    AlsoReferring,
     ChangedRows,
     Kept,
     SideEffects,
@@ -40,6 +41,7 @@ from pgwatch_tests.sweep.rows.row_pass import RowPass
 from pgwatch_tests.sweep.rows.statements import SweepStatements
 from pgwatch_tests.sweep.rows.table_totals import (
     Examples,
+    also_referring,
     changed_rows,
     kept_by_table,
     rows_by_table,
@@ -92,6 +94,7 @@ class SweptRows:
     young: frozenset[tuple[tuple[str, str], int]] = frozenset()
     """The rows that some stay for as too young: table, and when written (see `plan.young_rows`)."""
     held_back: int = 0
+    also_refer: tuple[AlsoReferring, ...] = ()
 
 
 @dataclass(slots=True)
@@ -294,6 +297,7 @@ class RowSweep:
             in_spite_of_age=sum(tally.in_spite_of_age for tally in counts),
             young=frozenset((table_of(graph, leaf), written) for leaf, written in tallies[-1].young),
             held_back=tallies[-1].held_back,
+            also_refer=also_referring(graph, tallies[-1]),
         )
 
     def _statements(self, survey: Survey) -> SweepStatements:

@@ -77,6 +77,23 @@ class Portion:
         tids, xmins = self._clusters.tids, self._clusters.xmins
         return {tids[node]: xmins[node] for node in self.rows[leaf]}
 
+    def dependents(self, leaf: int) -> list[int]:
+        """Returns the tids of a leaf's rows without a marker."""
+        tids, flags = self._clusters.tids, self._clusters.flags
+        return [tids[node] for node in self.rows[leaf] if not flags[node] & MARKED]
+
+    def holds(self, leaf: int, tid: int) -> bool:
+        """Whether a row is in one of the clusters that were grown together with these."""
+        return self._clusters.find(leaf, tid) is not None
+
+    def halves(self, leaves: Collection[int]) -> list[Portion]:
+        """Returns two portions: those that have to do with what failed, and the others; or halves of them."""
+        affected = self.owners_in(leaves)
+        if not affected or affected == self.clusters:
+            ordered = sorted(self.clusters)
+            affected = frozenset(ordered[len(ordered) // 2 :])
+        return [self.only(affected), self.without(affected)]
+
     def marked(self, leaf: int) -> int:
         """Returns the number of a leaf's rows that bear a marker."""
         flags = self._clusters.flags

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections import Counter, deque
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 
 import psycopg
@@ -24,6 +25,7 @@ from pgwatch_tests.sweep.plan.planned_catalog import Oid
 from pgwatch_tests.sweep.plan.refusals import Refusal, name_of
 from pgwatch_tests.sweep.plan.related_rows import CatalogChangedError, Seed
 from pgwatch_tests.sweep.plan.rules import LOCKED, MARKED, Rules
+from pgwatch_tests.sweep.rows import real_parents
 from pgwatch_tests.sweep.rows.batch import Batches, BatchFailedError
 from pgwatch_tests.sweep.rows.database_rows import GONE, DatabaseRows
 from pgwatch_tests.sweep.rows.portions import Estimate, Portion, Upcoming, ordered
@@ -97,6 +99,8 @@ class RowPass:
         self._said_first: dict[str, str] = {}
         """By trigger."""
         self._done = 0
+        self._is_small = False
+        """Whether another question about each row costs next to nothing."""
         self._part_size = _FIRST_PART
         self.tally = PassTally(rules.bearing)
 
@@ -104,6 +108,7 @@ class RowPass:
         """Deletes, or counts, what may go."""
         witnesses = Witnesses(self._rules, seeds.counts)
         climbing = seeds.total > _PLANNED_AT_ONCE
+        self._is_small = not climbing
         for part in self._parts(seeds, climbing=climbing):
             if not self._stopped():
                 self._plan_and_do(part, witnesses, climbing=climbing)
@@ -246,6 +251,10 @@ class RowPass:
                 continue
             if self._batches is None:
                 self.tally.go(part)
+                if self._is_small:
+                    # For a remark alone: what can't be read for it spoils no plan.
+                    with suppress(psycopg.Error):
+                        self.tally.also_refer += real_parents.referring(part, self._rules, self._rows)
                 self._advance(part)
                 continue
             try:
@@ -322,7 +331,7 @@ class RowPass:
         if isinstance(error, errors.LockNotAvailable) and self._leave_locked_tables():
             return [part]
         if len(part) > 1:
-            return _halves(part, leaves)
+            return part.halves(leaves)
         if isinstance(error, errors.ForeignKeyViolation) and self._is_new(part):
             self._leave(part)
             return []
@@ -388,12 +397,3 @@ class RowPass:
             self._rules, refused=refused, skipped=frozenset(skipped), unseen=frozenset(unseen)
         )
         return bool(news & self._rules.reached)
-
-
-def _halves(part: Portion, leaves: Collection[int]) -> list[Portion]:
-    """Two portions: those that have nothing to do with what failed, and the others; or halves of them."""
-    affected = part.owners_in(leaves)
-    if not affected or affected == part.clusters:
-        ordered = sorted(part.clusters)
-        affected = frozenset(ordered[len(ordered) // 2 :])
-    return [part.only(affected), part.without(affected)]

@@ -17,7 +17,7 @@ from pgwatch_tests.errors import PgwatchError
 from pgwatch_tests.leaks.model import Skipped
 from pgwatch_tests.postgres.connections.connection import OwnConnection
 from pgwatch_tests.postgres.sessions.session import DatabaseSession
-from pgwatch_tests.sweep.model import Change, ChangedRows, Kept, SideEffects, TableRows
+from pgwatch_tests.sweep.model import AlsoReferring, Change, ChangedRows, Kept, SideEffects, TableRows
 from pgwatch_tests.sweep.plan.foreign_key_graph import ForeignKeyGraph, table_of
 from pgwatch_tests.sweep.plan.refusals import Refusal
 from pgwatch_tests.sweep.rows.statements import SweepStatements
@@ -111,6 +111,14 @@ def kept_by_table(graph: ForeignKeyGraph, tally: PassTally, examples: Examples) 
     details = examples.details({refusal for _, refusal in counted})
     ordered = sorted(counted.items(), key=lambda one: (one[0][0], one[0][1].reason, one[0][1].detail))
     return tuple(Kept(*name, rows, refusal.reason, details[refusal]) for (name, refusal), rows in ordered)
+
+
+def also_referring(graph: ForeignKeyGraph, tally: PassTally) -> tuple[AlsoReferring, ...]:
+    """The dependent rows that go and refer to real rows that stay, by table, most rows first."""
+    totals: Counter[tuple[tuple[str, str], tuple[str, str]]] = Counter()
+    for (leaf, parent), rows in tally.also_refer.items():
+        totals[table_of(graph, leaf), table_of(graph, parent)] += rows
+    return tuple(AlsoReferring(*table, rows, *parent) for (table, parent), rows in totals.most_common())
 
 
 def changed_rows(graph: ForeignKeyGraph, tallies: Iterable[PassTally]) -> tuple[ChangedRows, ...]:

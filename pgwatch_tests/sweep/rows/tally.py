@@ -103,6 +103,8 @@ class PassTally:
     """The leaves with real rows, because of which some stay."""
     staying: dict[int, set[int]] = field(default_factory=dict)
     """The rows that stay, as far as they were named."""
+    also_refer: Counter[tuple[int, int]] = field(default_factory=Counter)
+    """The dependent rows that go and refer to real rows that stay, by the leaves of both; of a dry run."""
     young: set[tuple[int, int]] = field(default_factory=set)
     """The rows that some stay for as too young: leaf, and when written (see `plan.young_rows`)."""
     held_back: int = 0

@@ -260,6 +260,7 @@ def test_the_document_is_the_one_that_was_promised() -> None:
                 "tables": [{"schema": "public", "table": "invoices", "rows": 1}],
             },
         ],
+        "also_refer": [],
         "youngest": None,
         "changed": [],
         "side_effects": [],

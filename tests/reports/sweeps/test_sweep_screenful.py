@@ -15,6 +15,7 @@ from pgwatch_tests.sweep.model import (
     MAY_BE_CHANGED,
     SEEN_BY_BASELINE,
     AgeKnownBy,
+    AlsoReferring,
     ChangedRows,
     Kept,
     Orphan,
@@ -180,6 +181,20 @@ def test_where_all_is_too_young_it_says_until_when_and_what_to_type(known_by: Ag
     ) in held_back
     assert "only for being younger" not in text_of(
         replace(young, planned=(TableRows("public", "users", 1, 0),))
+    )
+
+
+def test_rows_that_also_refer_to_real_ones_are_told() -> None:
+    rows = AlsoReferring("public", "comments", 1, "public", "users")
+
+    assert sweep_remarks.also_referring(NOTHING, str) == ""
+    one = replace(NOTHING, also_refer=(rows,))
+    words = "1 of the rows of public.comments also refers to rows of public.users that stay"
+    assert words in text_of(one)
+    several = replace(NOTHING, also_refer=(replace(rows, rows=12), rows, rows))
+    assert sweep_remarks.also_referring(several, str) == (
+        "12 of the rows of public.comments also refer to rows of public.users that stay, "
+        f"{words}, 1 more such pair of tables"
     )
 
 

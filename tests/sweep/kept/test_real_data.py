@@ -5,6 +5,7 @@ from __future__ import annotations
 from psycopg import Connection
 from psycopg.rows import TupleRow
 
+from pgwatch_tests.sweep.model import AlsoReferring
 from tests.leaks.scanning import make_string_type
 from tests.servers.sessions import Connect, Database
 from tests.sweep.rows.row_sweeps import deleted, ids, kept, mail, make, swept, swept_thoroughly
@@ -140,3 +141,30 @@ def test_rows_that_stay_are_counted_once(database: Database, owner: Connection[T
 
     assert report.deleted == ()
     assert kept(dry) == kept(report) == {("users", "no_index"): 3, ("bookings", "no_index"): 90}
+
+
+def test_dependent_rows_that_also_refer_to_real_rows_are_told_before_they_go(
+    database: Database, owner: Connection[TupleRow]
+) -> None:
+    owner.execute(
+        "CREATE TABLE users (id int PRIMARY KEY, email text);"
+        "CREATE TABLE teams (id int PRIMARY KEY);"
+        "CREATE TABLE posts (id int PRIMARY KEY, user_id int REFERENCES users, team_id int REFERENCES teams);"
+        "CREATE TABLE comments (id int, post_id int REFERENCES posts ON DELETE CASCADE,"
+        " user_id int REFERENCES users, moderator_id int REFERENCES users ON DELETE SET NULL)"
+    )
+    owner.execute("INSERT INTO users VALUES (1, %s), (2, %s), (3, 'real@example.org')", [mail()] * 2)
+    owner.execute("INSERT INTO teams VALUES (1)")
+    owner.execute("INSERT INTO posts VALUES (1, 1, 1), (2, 2, 1)")
+    # Of a real user, moderated by one, both, of a test's user, of nobody; on no post that goes.
+    owner.execute(
+        "INSERT INTO comments VALUES (1, 1, 3, NULL), (2, 1, 2, 3), (3, 2, 3, 3), (4, 2, 1, 2),"
+        " (5, 1, NULL, NULL), (6, NULL, 3, 3)"
+    )
+
+    dry = swept(database.dsn, dry_run=True)
+
+    assert dry.also_refer == (AlsoReferring("public", "comments", 3, "public", "users"),)
+    assert sum(one.total for one in dry.planned if one.table == "comments") == 5
+    owner.execute("UPDATE comments SET user_id = 1, moderator_id = 2 WHERE id < 6")
+    assert swept(database.dsn, dry_run=True).also_refer == ()
