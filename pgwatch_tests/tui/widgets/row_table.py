@@ -14,7 +14,7 @@ from rich.segment import Segment
 from rich.style import Style
 from rich.text import Text
 from textual.binding import Binding, BindingType
-from textual.events import Click, Leave, MouseMove
+from textual.events import Click, Leave, MouseMove, Resize
 from textual.geometry import Region, Size, Spacing
 from textual.message import Message
 from textual.reactive import Reactive
@@ -92,6 +92,8 @@ class RowTable(ScrollView, can_focus=True):
         self._rows: tuple[LiveRow, ...] = ()
         self._marked: frozenset[str] = frozenset()
         self._hovered: int | None = None
+        self._last_page = 0
+        """How many rows there was room for before the last change of size."""
         self._styles: dict[str, tuple[Style, _ToneStyles]] = {}
         """The ground of a row and the styles of its tones, by the kind of row."""
 
@@ -273,6 +275,12 @@ class RowTable(ScrollView, can_focus=True):
         """Scrolls to the cursor's row, and to as many `below` it as fit."""
         region = Region(0, self.cursor_row + HEAD, 1, min(1 + below, self._page))
         self.scroll_to_region(region, animate=False, spacing=Spacing(HEAD, 0, 0, 0), force=True)
+
+    def on_resize(self, _: Resize) -> None:
+        # What is below the table grows and shrinks with the row that it tells of.
+        before, self._last_page = self._last_page, self._page
+        if self.show_cursor and 0 <= self.cursor_row - self.scroll_offset.y < before:
+            self._scroll_to_cursor()
 
     def action_cursor_up(self) -> None:
         """Moves the cursor up."""

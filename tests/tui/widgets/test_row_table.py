@@ -95,6 +95,21 @@ async def test_the_cursor_stays_with_its_row_among_thousands() -> None:
         assert app.told[-1] == "at r3"
 
 
+async def test_the_cursor_stays_in_sight_in_a_table_that_gets_lower() -> None:
+    app = OneTable()
+    async with app.run_test(size=(40, SCREEN)) as pilot:
+        await pilot.press("end")
+        app.table.styles.height = SCREEN // 2
+        await pilot.pause()
+        assert f"test_r{ROWS - 1}" in screen_text(app)
+        await pilot.press("home")
+        app.table.scroll_to(y=100, animate=False)
+        app.table.styles.height = SCREEN
+        await pilot.pause()
+        # Who has scrolled away from it looks at something else.
+        assert "test_r100" in screen_text(app)
+
+
 async def test_a_click_selects_a_row_and_the_next_one_opens_it() -> None:
     app = OneTable()
     async with app.run_test(size=(40, SCREEN)) as pilot:
