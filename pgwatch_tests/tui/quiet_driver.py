@@ -53,7 +53,7 @@ class QuietDriver(LinuxDriver):
     def run_input_thread(self) -> None:
         """Waits for input and dispatches it, until the exit event is set."""
         parser = XTermParser(self._debug)
-        decode = getincrementaldecoder("utf-8")().decode
+        decode = getincrementaldecoder("utf-8")("replace").decode
         looks = 0
         with selectors.SelectSelector() as selector:
             selector.register(self.fileno, selectors.EVENT_READ)
@@ -63,9 +63,14 @@ class QuietDriver(LinuxDriver):
                 if self._ended.is_set():
                     break
                 looks = _LOOKS if ready else looks - 1
-                if ready:
-                    for event in parser.feed(decode(os.read(self.fileno, 4096))):
-                        self.process_message(event)
+                if any(key.fd == self.fileno for key, _ in ready):
+                    content = os.read(self.fileno, 4096)
+                    if not content:
+                        selector.unregister(self.fileno)  # the terminal is gone: nothing comes any more
+                    # Half a letter is no text yet, and an empty text would be the parser's end.
+                    elif text := decode(content):
+                        for event in parser.feed(text):
+                            self.process_message(event)
                 for event in parser.tick():
                     self.process_message(event)
         with suppress(EOFError, ParseError):

@@ -123,3 +123,20 @@ def test_the_dashboard_draws_over_it_and_takes_what_was_typed(server: EmbeddedSe
     assert termios.tcgetattr(theirs) == before
     os.close(ours)
     os.close(theirs)
+
+
+def test_a_letter_that_comes_in_two_parts_is_one(server: EmbeddedServer, python: str) -> None:
+    ours, theirs = os.openpty()
+    termios.tcsetwinsize(theirs, (24, 80))
+    command = [python, "-m", "pgwatch_tests", "dashboard", "--dsn", server.dsn()]
+    with subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs, env=environment()) as process:
+        until_written(ours, b"Filter")
+        os.write(ours, b"/a\xc3")
+        until_written(ours, b"a")
+        os.write(ours, b"\xa4b\xff")
+        until_written(ours, "ä".encode(), b"b", "\ufffd".encode())
+        os.write(ours, b"\x03")
+        until_written(ours, BACK)
+        assert process.wait(timeout=PATIENCE_S) in (0, 130)
+    os.close(ours)
+    os.close(theirs)
