@@ -162,6 +162,8 @@ class AlsoReferring:
     rows: int
     parent_schema: str
     parent_table: str
+    at_least: bool = False
+    """Whether there may be more: not all rows of a large table are asked."""
 
 
 Change = Literal["set_null", "set_default", "not_enforced"]
@@ -217,10 +219,8 @@ class Cause:
 
 
 AgeKnownBy = Literal["stamp", "created_at", "commit", "created_at_without_zone"]
-"""How the age of a row is known: the stamp in its value, its `created_at`, its last commit.
-
-`created_at_without_zone` may be of any time zone: it counts as the latest that it can be.
-"""
+"""How the age of a row is known: by the stamp in its value, its `created_at`, its last commit; without a
+zone, `created_at` counts as the latest that it can be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -312,7 +312,7 @@ class SweepReport:
     part: SweepPart | None = None
     """The part that was asked for; None for all."""
     also_refer: tuple[AlsoReferring, ...] = ()
-    """The rows that would go though they also refer to rows that stay: of a dry run, if it isn't large."""
+    """The rows that would go though they also refer to rows that stay; of a dry run."""
     youngest: YoungestRow | None = None
     """The row that is too young for longest; None if no row is kept for its age alone."""
 

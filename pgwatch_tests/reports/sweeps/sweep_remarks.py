@@ -63,9 +63,9 @@ def unmarked(report: SweepReport, shown: Shown) -> str:
 def also_referring(report: SweepReport, shown: Shown) -> str:
     """`12 of the rows of public.comments also refer to rows of public.users that stay`, or empty."""
     named = [
-        f"{one.rows:,} of the rows of {shown(table_name(one.schema, one.table))} also "
-        f"{'refers' if one.rows == 1 else 'refer'} to rows of "
-        f"{shown(table_name(one.parent_schema, one.parent_table))} that stay"
+        f"{'at least ' if one.at_least else ''}{one.rows:,} of the rows of "
+        f"{shown(table_name(one.schema, one.table))} also {'refers' if one.rows == 1 else 'refer'} to rows "
+        f"of {shown(table_name(one.parent_schema, one.parent_table))} that stay"
         for one in report.also_refer
     ]
     return _some(named, "such pair of tables") if named else ""

@@ -6,19 +6,30 @@ A comment of a real user on a test's post goes with the post. Whoever confirms a
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import dataclass, field
 
 from pgwatch_tests.sweep.plan.related_rows import Rows
 from pgwatch_tests.sweep.plan.rules import MARKED, Rules
 from pgwatch_tests.sweep.rows.portions import Portion
 
+# The plan of a hundred thousand rows isn't to take twice the time for a remark.
+MOST_ASKED = 20_000
 
-def referring(part: Portion, rules: Rules, rows: Rows) -> Counter[tuple[int, int]]:
-    """Returns how many dependent rows of a portion refer to unmarked rows that stay, of tables that bear
-    markers: by the leaves of both. Asks once for each foreign key that may lead there.
 
-    Raises what `rows` does.
+@dataclass(slots=True)
+class RealParents:
+    """How many dependent rows refer to real rows that stay, by the leaves of both."""
+
+    rows: Counter[tuple[int, int]] = field(default_factory=Counter)
+    partly: set[int] = field(default_factory=set)
+    """The leaves that have more dependent rows than were asked about."""
+
+
+def add_referring(part: Portion, rules: Rules, rows: Rows, found: RealParents) -> None:
+    """Adds the dependent rows of a portion that refer to unmarked rows that stay, of tables with markers.
+
+    Asks once for each foreign key that may lead there. Raises what `rows` does.
     """
-    found: Counter[tuple[int, int]] = Counter()
     graph = rules.graph
     for leaf in part.rows:
         keys = [key for key in graph.of(leaf) if key.takes_along or key.changes]
@@ -32,11 +43,12 @@ def referring(part: Portion, rules: Rules, rows: Rows) -> Counter[tuple[int, int
         # By its only key, each row has come from a row that goes.
         if not upward or len(keys) == 1 or not (tids := part.dependents(leaf)):
             continue
+        if len(tids) > MOST_ASKED:
+            found.partly.add(leaf)
         pairs = {
             (place, above)
             for key in upward
-            for place, above, tid, _, flags in rows.parents(key, leaf, tids)
+            for place, above, tid, _, flags in rows.parents(key, leaf, tids[:MOST_ASKED])
             if above in rules.bearing and not flags & MARKED and not part.holds(above, tid)
         }
-        found.update((leaf, above) for _, above in pairs)
-    return found
+        found.rows.update((leaf, above) for _, above in pairs)

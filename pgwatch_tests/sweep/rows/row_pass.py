@@ -25,10 +25,10 @@ from pgwatch_tests.sweep.plan.planned_catalog import Oid
 from pgwatch_tests.sweep.plan.refusals import Refusal, name_of
 from pgwatch_tests.sweep.plan.related_rows import CatalogChangedError, Seed
 from pgwatch_tests.sweep.plan.rules import LOCKED, MARKED, Rules
-from pgwatch_tests.sweep.rows import real_parents
 from pgwatch_tests.sweep.rows.batch import Batches, BatchFailedError
 from pgwatch_tests.sweep.rows.database_rows import GONE, DatabaseRows
 from pgwatch_tests.sweep.rows.portions import Estimate, Portion, Upcoming, ordered
+from pgwatch_tests.sweep.rows.real_parents import add_referring
 from pgwatch_tests.sweep.rows.tally import PassTally, Remembered, marked_leaves
 from pgwatch_tests.sweep.rows.witnesses import Witnesses
 
@@ -99,8 +99,6 @@ class RowPass:
         self._said_first: dict[str, str] = {}
         """By trigger."""
         self._done = 0
-        self._is_small = False
-        """Whether another question about each row costs next to nothing."""
         self._part_size = _FIRST_PART
         self.tally = PassTally(rules.bearing)
 
@@ -108,7 +106,6 @@ class RowPass:
         """Deletes, or counts, what may go."""
         witnesses = Witnesses(self._rules, seeds.counts)
         climbing = seeds.total > _PLANNED_AT_ONCE
-        self._is_small = not climbing
         for part in self._parts(seeds, climbing=climbing):
             if not self._stopped():
                 self._plan_and_do(part, witnesses, climbing=climbing)
@@ -251,10 +248,9 @@ class RowPass:
                 continue
             if self._batches is None:
                 self.tally.go(part)
-                if self._is_small:
-                    # For a remark alone: what can't be read for it spoils no plan.
-                    with suppress(psycopg.Error):
-                        self.tally.also_refer += real_parents.referring(part, self._rules, self._rows)
+                # For a remark alone: what can't be read for it spoils no plan.
+                with suppress(psycopg.Error):
+                    add_referring(part, self._rules, self._rows, self.tally.also_refer)
                 self._advance(part)
                 continue
             try:

@@ -116,9 +116,13 @@ def kept_by_table(graph: ForeignKeyGraph, tally: PassTally, examples: Examples) 
 def also_referring(graph: ForeignKeyGraph, tally: PassTally) -> tuple[AlsoReferring, ...]:
     """The dependent rows that go and refer to real rows that stay, by table, most rows first."""
     totals: Counter[tuple[tuple[str, str], tuple[str, str]]] = Counter()
-    for (leaf, parent), rows in tally.also_refer.items():
+    for (leaf, parent), rows in tally.also_refer.rows.items():
         totals[table_of(graph, leaf), table_of(graph, parent)] += rows
-    return tuple(AlsoReferring(*table, rows, *parent) for (table, parent), rows in totals.most_common())
+    partly = {table_of(graph, leaf) for leaf in tally.also_refer.partly}
+    return tuple(
+        AlsoReferring(*table, rows, *parent, at_least=table in partly)
+        for (table, parent), rows in totals.most_common()
+    )
 
 
 def changed_rows(graph: ForeignKeyGraph, tallies: Iterable[PassTally]) -> tuple[ChangedRows, ...]:

@@ -12,6 +12,7 @@ from pgwatch_tests.sweep.plan.refusals import Refusal
 from pgwatch_tests.sweep.plan.related_rows import Settled
 from pgwatch_tests.sweep.plan.rules import IN_TIME, MARKED, TOO_YOUNG, YOUNG
 from pgwatch_tests.sweep.rows.portions import Portion
+from pgwatch_tests.sweep.rows.real_parents import RealParents
 
 
 @dataclass(slots=True)
@@ -103,8 +104,8 @@ class PassTally:
     """The leaves with real rows, because of which some stay."""
     staying: dict[int, set[int]] = field(default_factory=dict)
     """The rows that stay, as far as they were named."""
-    also_refer: Counter[tuple[int, int]] = field(default_factory=Counter)
-    """The dependent rows that go and refer to real rows that stay, by the leaves of both; of a dry run."""
+    also_refer: RealParents = field(default_factory=RealParents)
+    """The dependent rows that go and refer to real rows that stay; of a dry run."""
     young: set[tuple[int, int]] = field(default_factory=set)
     """The rows that some stay for as too young: leaf, and when written (see `plan.young_rows`)."""
     held_back: int = 0

@@ -191,9 +191,9 @@ def test_rows_that_also_refer_to_real_ones_are_told() -> None:
     one = replace(NOTHING, also_refer=(rows,))
     words = "1 of the rows of public.comments also refers to rows of public.users that stay"
     assert words in text_of(one)
-    several = replace(NOTHING, also_refer=(replace(rows, rows=12), rows, rows))
+    several = replace(NOTHING, also_refer=(replace(rows, rows=12, at_least=True), rows, rows))
     assert sweep_remarks.also_referring(several, str) == (
-        "12 of the rows of public.comments also refer to rows of public.users that stay, "
+        "at least 12 of the rows of public.comments also refer to rows of public.users that stay, "
         f"{words}, 1 more such pair of tables"
     )
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
 from psycopg import Connection
 from psycopg.rows import TupleRow
 
 from pgwatch_tests.sweep.model import AlsoReferring
+from pgwatch_tests.sweep.rows import real_parents
 from tests.leaks.scanning import make_string_type
 from tests.servers.sessions import Connect, Database
 from tests.sweep.rows.row_sweeps import deleted, ids, kept, mail, make, swept, swept_thoroughly
@@ -144,7 +146,7 @@ def test_rows_that_stay_are_counted_once(database: Database, owner: Connection[T
 
 
 def test_dependent_rows_that_also_refer_to_real_rows_are_told_before_they_go(
-    database: Database, owner: Connection[TupleRow]
+    database: Database, owner: Connection[TupleRow], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     owner.execute(
         "CREATE TABLE users (id int PRIMARY KEY, email text);"
@@ -166,5 +168,9 @@ def test_dependent_rows_that_also_refer_to_real_rows_are_told_before_they_go(
 
     assert dry.also_refer == (AlsoReferring("public", "comments", 3, "public", "users"),)
     assert sum(one.total for one in dry.planned if one.table == "comments") == 5
+    monkeypatch.setattr(real_parents, "MOST_ASKED", 4)
+    [partly] = swept(database.dsn, dry_run=True).also_refer
+    assert partly.at_least
+    assert 2 <= partly.rows <= 3
     owner.execute("UPDATE comments SET user_id = 1, moderator_id = 2 WHERE id < 6")
     assert swept(database.dsn, dry_run=True).also_refer == ()
