@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import re
+import select
 import signal
 import subprocess
 import termios
@@ -89,6 +90,8 @@ def until_written(terminal: int, *words: bytes) -> bytes:
     """What was written to a terminal until all of `words` are there."""
     written = b""
     while not all(word in written for word in words):
+        ready, _, _ = select.select([terminal], [], [], PATIENCE_S)
+        assert ready, written
         written += os.read(terminal, 65_536)
     return written
 
