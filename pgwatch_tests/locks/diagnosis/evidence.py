@@ -47,8 +47,8 @@ def with_advice(advice: str, more: str) -> str:
 def with_patience(advice: str, patience: str) -> str:
     """Returns an advice whose part for now begins with the reason to wait for a moment before."""
     better, now, unblocking = advice.partition(_NOW)
-    else_ = f" Else{unblocking}" if now else ""
-    return f"{better.strip()} {_NOW}, look again in some seconds first: it {patience}.{else_}".strip()
+    else_ = f" If it doesn't{unblocking}" if now else ""
+    return f"{better.strip()} {_NOW}, wait a moment first: it {patience}.{else_}".strip()
 
 
 def patience(session: Session | None) -> str:

@@ -176,7 +176,7 @@ def test_a_root_that_has_just_come_to_its_state_may_go_on_by_itself(
 ) -> None:
     root = replace(session(1, state=state), state_age_s=age_s, query_age_s=age_s)
     told = found(edge(2, 1), sessions=(root,))
-    marker = "To unblock now, look again in some seconds first: "
+    marker = "To unblock now, wait a moment first: "
     assert told.advice.partition(marker)[2].startswith(words)
     assert (marker in told.advice) == bool(words)
     # The statement that helps then is still told, and afterwards nothing is left of what was for now.
