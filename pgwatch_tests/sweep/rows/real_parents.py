@@ -13,7 +13,7 @@ from pgwatch_tests.sweep.plan.rules import MARKED, Rules
 from pgwatch_tests.sweep.rows.portions import Portion
 
 # The plan of a hundred thousand rows isn't to take twice the time for a remark.
-MOST_ASKED = 20_000
+MOST_ASKED = 10_000
 
 
 @dataclass(slots=True)
