@@ -10,7 +10,14 @@ from pgwatch_tests.reports import giving_way
 from pgwatch_tests.reports.render.digest import FIRST, Digest, Part
 from pgwatch_tests.reports.sections import REASON, Section
 from pgwatch_tests.reports.sweeps import sweep_remarks, sweep_words
-from pgwatch_tests.sweep.model import KeptReason, SideEffects, SweepReport, SweepsOfDatabases, TableRows
+from pgwatch_tests.sweep.model import (
+    AlsoReferring,
+    KeptReason,
+    SideEffects,
+    SweepReport,
+    SweepsOfDatabases,
+    TableRows,
+)
 from pgwatch_tests.text import durations
 from pgwatch_tests.text.numbers import named, plural
 
@@ -171,7 +178,12 @@ def remarks(sweeps: SweepsOfDatabases, shown: Shown) -> list[str]:
         return []
     both = _together(sweeps.sweeps)
     beside = sweep_remarks.beside_in_all(both) if both.changed or both.side_effects else ""
-    told = (sweep_remarks.unmarked(both, shown), sweep_remarks.in_spite_of_age(both), beside)
+    told = (
+        sweep_remarks.unmarked(both, shown),
+        sweep_remarks.also_referring(both, shown),
+        sweep_remarks.in_spite_of_age(both),
+        beside,
+    )
     return [
         *filter(None, told),
         *(f"At work: {shown(run)}" for run in both.live_runs),
@@ -187,6 +199,7 @@ def _together(reports: Sequence[SweepReport]) -> SweepReport:
         planned=_tables([one for report in reports for one in report.planned]),
         deleted=_tables([one for report in reports for one in report.deleted]),
         changed=tuple(one for report in reports for one in report.changed),
+        also_refer=_also_refer([one for report in reports for one in report.also_refer]),
         side_effects=_effects([one for report in reports for one in report.side_effects]),
         in_spite_of_age=sum(report.in_spite_of_age for report in reports),
         ended_runs=tuple(dict.fromkeys(run for report in reports for run in report.ended_runs)),
@@ -206,6 +219,19 @@ def _tables(rows: Sequence[TableRows]) -> tuple[TableRows, ...]:
             unmarked=known.unmarked + one.unmarked,
         )
     return tuple(by_name.values())
+
+
+def _also_refer(rows: Sequence[AlsoReferring]) -> tuple[AlsoReferring, ...]:
+    by_names: dict[tuple[str, ...], AlsoReferring] = {}
+    for one in rows:
+        names = one.schema, one.table, one.parent_schema, one.parent_table
+        known = by_names.get(names)
+        by_names[names] = (
+            one
+            if known is None
+            else replace(one, rows=known.rows + one.rows, at_least=known.at_least or one.at_least)
+        )
+    return tuple(sorted(by_names.values(), key=lambda one: -one.rows))
 
 
 def _effects(effects: Sequence[SideEffects]) -> tuple[SideEffects, ...]:

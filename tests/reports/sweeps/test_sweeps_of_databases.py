@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from pgwatch_tests.reports.sweeps import sweep_csv, sweep_json, sweep_markdown, sweep_table
 from pgwatch_tests.reports.sweeps.sweep_words import summary_of_databases
-from pgwatch_tests.sweep.model import NotSwept, SideEffects, SweepsOfDatabases, TableRows
+from pgwatch_tests.sweep.model import AlsoReferring, NotSwept, SideEffects, SweepsOfDatabases, TableRows
 from tests.sweep.reports import ACTED, AT, FULL, NOTHING, several
 
 
@@ -44,6 +44,7 @@ def test_what_databases_have_in_common_is_told_once() -> None:
         side_effects=(SideEffects("public", "audit", 4, 0, 0),),
         in_spite_of_age=2,
         ended_runs=("5e6f7a8b",),
+        also_refer=(AlsoReferring("public", "notes", 2, "public", "users"),),
         live_runs=("unit (ci@host)",),
         away_s=(1.5,),
     )
@@ -53,6 +54,7 @@ def test_what_databases_have_in_common_is_told_once() -> None:
     text = text.replace("\n  ", " ")
     for sentence in (
         "of these 15 without a marker, in tables where others bear one: public.notes (15)",
+        "6 of the rows of public.notes also refer to rows of public.users that stay",
         "6 of these are younger than 10 min: the lease of their run (5e6f7a8b) has ended",
         "triggers wrote 12 rows of 1 table",
         "At work: unit (ci@host)",
