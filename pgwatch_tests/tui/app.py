@@ -86,7 +86,7 @@ class Dashboard(ActingApp):
         acts = act is not None
         later = [
             sessions_place(acts=acts),
-            leaks_place(read_rows=read_leaked, sweeps=sweeps is not None),
+            leaks_place(read_rows=read_leaked, sweeps=sweeps is not None, acts=acts),
             contention_place(),
         ]
         if sweeps is not None:
@@ -96,7 +96,7 @@ class Dashboard(ActingApp):
         )
         self._shows_tips = shows_tips
         self._tip: TipLine | None = None
-        self._actions = act and SessionActions(self, act, self.action_refresh, read_rights)
+        self._actions = act and SessionActions(self, act, self.action_refresh, read_rights, self.key_name)
         self._sweeps = sweeps
         self._databases = databases
         self._counts_in: str | None = None

@@ -65,7 +65,7 @@ class KeyedApp(AppWithLaterTabs):
         if found := next((one for one in own if one.id == id_), None):
             return self._written(found)
         if found := next((one for one in everywhere if one.id == id_), None):
-            hidden = any(one.key == found.key and one.id != id_ for one in own if self._does_something(one))
+            hidden = any(one.key == found.key and one.id != id_ and self._does_something(one) for one in own)
             return f"^p {found.description}" if hidden else self._written(found)
         others = map(self._bound_in, self._titles.values())
         return next((self._written(one) for group in others for one in group if one.id == id_), "")

@@ -26,7 +26,7 @@ from pgwatch_tests.locks.diagnosis.unblocking import Unblocking, unblocking
 from pgwatch_tests.locks.graph.lock_graph import LockGraph
 from pgwatch_tests.locks.model import Party
 from pgwatch_tests.reports.locks.action_text import doing, in_vain, outcome_line, question
-from pgwatch_tests.reports.render.detail_text import Labelled, labelled
+from pgwatch_tests.reports.render.detail_text import KeyName, Labelled, labelled
 from pgwatch_tests.text.plain_text import plain
 from pgwatch_tests.text.times import clock, zone
 from pgwatch_tests.text.toned_text import Tone
@@ -78,6 +78,7 @@ class SessionActions:
     """Asks before it acts. `act` may raise PgwatchError; `afterwards` is called once something was done.
 
     `read_rights` reads whose sessions may be signalled: before anything is asked, and then now and again.
+    `keys` names the keys of commands.
     """
 
     def __init__(
@@ -86,8 +87,10 @@ class SessionActions:
         act: Act,
         afterwards: Callable[[], None],
         read_rights: ReadRights | None = None,
+        keys: KeyName = str,
     ) -> None:
         self._app = app
+        self._keys = keys
         self._act = act
         self._afterwards = afterwards
         self._read_rights = read_rights
@@ -148,7 +151,7 @@ class SessionActions:
         root = graph.root_of(party) or party
         advised = self._advised(graph, root)
         if advised is None:
-            tell(self._app, _no_advice(graph, root))
+            tell(self._app, self._no_advice(graph, root))
             return
         try:
             action = action_on(graph, advised.party, "cancel" if advised.how == "cancel" else "terminate")
@@ -180,7 +183,7 @@ class SessionActions:
         except RefusedError as error:
             words = plain(str(error))
             return f"{words[0].upper()}{words[1:]}."
-        return "" if actions else _no_advice(graph, graph.root_of(party) or party)
+        return "" if actions else self._no_advice(graph, graph.root_of(party) or party)
 
     def refused_by_server(self, graph: LockGraph, party: Party, how: How | None) -> str:
         """Why the server would refuse what `how` would do about `party`, or its root; empty if not."""
@@ -218,6 +221,14 @@ class SessionActions:
             found = unblocking(graph, root, diagnose(graph, root)) if graph.blocks(root) else None
             self._last_advised = graph, root, found
         return self._last_advised[2]
+
+    def _no_advice(self, graph: LockGraph, root: Party) -> str:
+        """Why there is nothing that an advice would do, and the key that ends it all the same."""
+        who = plain(graph.who(root))
+        if graph.blocks(root):
+            return f"Nothing to do about {who} now: its advice names no statement."
+        does = "ends its session" if root.pid else "rolls it back"
+        return f"Nobody waits for {who}: {self._keys('terminate')} {does}."
 
     def show_done(self) -> None:
         """Opens the list of what was done."""
@@ -258,12 +269,6 @@ class SessionActions:
         if isinstance(action, SessionAction):
             what = what.replace(f"pid {action.pid}", plain(action.who))
         self.done.appendleft(Done(datetime.now(UTC), what, outcome, tone))
-
-
-def _no_advice(graph: LockGraph, root: Party) -> str:
-    """Why there is nothing that an advice would do."""
-    reason = "its advice names no statement" if graph.blocks(root) else "nobody waits for it"
-    return f"Nothing to do about {plain(graph.who(root))} now: {reason}."
 
 
 def _root_first(graph: LockGraph, action: Action, how: How) -> Action | None:

@@ -154,13 +154,16 @@ class TabbedApp(KeyedApp):
         await self.open_tab(tab)
 
     async def open_tab(self, tab: str) -> None:
-        """Opens the tab of that pane."""
+        """Opens the tab of that pane, at the session that the selected row was about."""
+        leads_to = self._tab.leads_to if self._tab.is_mounted else None
         await self._mount_tab(tab)
         self._base.query_one(TabbedContent).active = tab
         self._focus_table()
         # At once: the next key may be for a row.
         self._opened = tab
         self._show_tab()
+        if leads_to is not None:
+            self._tab.go_to(leads_to)
 
     def action_move(self, rows: int) -> None:
         """Moves the cursor."""

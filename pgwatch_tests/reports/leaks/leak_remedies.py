@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pgwatch_tests.leaks.attribution.ladder import NO_KNOWN_TEST
@@ -12,6 +13,7 @@ from pgwatch_tests.leaks.model import Leftover, LeftoverKind, TableLeak
 from pgwatch_tests.reports.leaks import leak_words
 from pgwatch_tests.settings.jobs import SweepKind
 from pgwatch_tests.sweep.model import SweepPart
+from pgwatch_tests.sweep.orphans.orphan_names import is_orphan_name
 from pgwatch_tests.text.plain_text import plain
 from pgwatch_tests.text.sql_names import identifier, literal
 
@@ -88,20 +90,38 @@ def leftover_copies(one: Leftover) -> tuple[Copyable, ...]:
     """The statement that removes a leftover, if there is one."""
     if one.hint:
         return hint_copies(one.hint)
-    pid = _OWN_PID.fullmatch(one.name)
+    pid = own_pid(one)
     match one.kind:
-        case "schema" | "temporary_schema":
-            return (Copyable("the DROP", f"DROP SCHEMA {identifier(one.name)} CASCADE"),)
-        case "database":
-            return (Copyable("the DROP", f"DROP DATABASE {identifier(one.name)}"),)
-        case "prepared_transaction":
-            return (Copyable("the ROLLBACK", f"ROLLBACK PREPARED {literal(one.name)}"),)
+        case "schema" | "database" | "prepared_transaction":
+            return removals(_SWEPT[one.kind], (one.name,))
+        case "temporary_schema":
+            return removals("schemas", (one.name,))
         case "replication_slot":
             drop = f"SELECT pg_drop_replication_slot({literal(one.name)})"
             return (Copyable("the statement that drops it", drop),)
         case "idle_in_transaction" if pid is not None:
-            return (Copyable("the statement that ends it", f"SELECT pg_terminate_backend({pid[1]})"),)
+            return (Copyable("the statement that ends it", f"SELECT pg_terminate_backend({pid})"),)
     return ()
+
+
+def own_pid(one: Leftover) -> int | None:
+    """The pid of a session that was left; None of anything else."""
+    pid = _OWN_PID.fullmatch(one.name) if one.kind == "idle_in_transaction" else None
+    return None if pid is None else int(pid[1])
+
+
+def removals(kind: SweepKind, names: Sequence[str]) -> tuple[Copyable, ...]:
+    """The statements that remove schemas, databases or prepared transactions, to copy; none for others."""
+    match kind:
+        case "schemas":
+            what, statements = "the DROP", [f"DROP SCHEMA {identifier(name)} CASCADE" for name in names]
+        case "databases":
+            what, statements = "the DROP", [f"DROP DATABASE {identifier(name)}" for name in names]
+        case "prepared":
+            what, statements = "the ROLLBACK", [f"ROLLBACK PREPARED {literal(name)}" for name in names]
+        case _:
+            return ()
+    return (Copyable(what, ";\n".join(statements)),) if statements else ()
 
 
 def hint_copies(hint: str) -> tuple[Copyable, ...]:
@@ -122,11 +142,21 @@ def part_of_table(leak: TableLeak) -> SweepPart | None:
 def part_of_leftover(one: Leftover) -> SweepPart | None:
     """What a sweep of just this is asked for; None if none removes it."""
     kind = _SWEPT.get(one.kind)
-    return None if kind is None else SweepPart(kind, one.name)
+    return None if kind is None or _is_of_others(one) else SweepPart(kind, one.name)
+
+
+def _is_of_others(one: Leftover) -> bool:
+    """Whether a sweep leaves it since its name tells neither its age nor whose lease to look for."""
+    return one.kind in ("schema", "database") and not is_orphan_name(one.name)
 
 
 def why_not_swept(one: Leftover | TableLeak) -> str:
     """Why no sweep removes it, as a sentence."""
     if isinstance(one, TableLeak):
         return "A materialized view isn't swept: refresh it once its rows are gone."
+    if _is_of_others(one):
+        return (
+            f"A sweep leaves this {leak_words.kind(one.kind)}: only of what pgwatch_tests.testing named can "
+            "it tell whether its run is over. Once it is, drop it yourself."
+        )
     return f"A sweep doesn't remove {leak_words.kind(one.kind, 2)}."

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
+from pgwatch_tests.reports.leaks.leak_remedies import Copyable, removals
 from pgwatch_tests.reports.render.detail_text import Detail, Labelled, Line, labelled
 from pgwatch_tests.reports.sweeps import sweep_remarks, sweep_words
 from pgwatch_tests.sweep.model import WAITING, KeptReason, Orphan, SweepReport, TableRows
@@ -36,6 +37,8 @@ class CauseLine:
     tone: Tone
     listed: tuple[str, ...] = ()
     """Each object in full, for the detail."""
+    copies: tuple[Copyable, ...] = ()
+    """The statements that do what somebody has to, if there are any."""
 
     @property
     def detail(self) -> Detail:
@@ -175,7 +178,10 @@ def _orphans(report: SweepReport) -> Iterator[CauseLine]:
 
 def _orphan_line(group: Group, key: str, what: str, orphans: list[Orphan], so: str, tone: Tone) -> CauseLine:
     names = tuple(plain(one.name) for one in orphans)
-    return CauseLine(group, key, what, len(orphans), names, so, tone, tuple(map(_described, orphans)))
+    removes = removals(orphans[0].kind, [one.name for one in orphans]) if group == "needs you" else ()
+    return CauseLine(
+        group, key, what, len(orphans), names, so, tone, tuple(map(_described, orphans)), removes
+    )
 
 
 def _described(one: Orphan) -> str:

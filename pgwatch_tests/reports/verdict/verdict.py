@@ -338,8 +338,28 @@ def _leaks(snapshot: LockSnapshot, facts: Facts) -> list[Clause]:
         none = "" if report.total else f"no leaked rows found{where}{at_end}, but "
         found.append(Clause((f"{none}{unread:,} not checked for leaks",), "notice"))
     if report.leftovers:
-        found.append(Clause((f"{plural(len(report.leftovers), 'leftover')}{where}",), "notice"))
+        found.append(_leftovers(report, where))
     return found
+
+
+def _leftovers(report: LeakReport, where: str) -> Clause:
+    """What is left beside rows: by name if it is one, else by the kind of which there is most."""
+    # What only needs to be known once something was counted.
+    from pgwatch_tests.leaks.model import LEFTOVER_NOUNS
+
+    number = len(report.leftovers)
+    [(kind, most), *_] = Counter(one.kind for one in report.leftovers).most_common()
+    one, several = LEFTOVER_NOUNS[kind]
+    short = f"{plural(number, 'leftover')}{where}"
+    if number == 1:
+        name = plain(report.leftovers[0].name)
+        forms = [
+            f"{one} {shortened_middle(name, limit)} left{where}" for limit in (_LONGEST_NAME, _SHORT_NAME)
+        ]
+        return Clause((*dict.fromkeys(forms), short), "notice", f"{one} left{where}")
+    words = f"{plural(most, one, several)}"
+    more = f" and {number - most:,} more" if number > most else ""
+    return Clause((f"{words}{more} left{where}", short), "notice")
 
 
 def _plans(snapshot: LockSnapshot, facts: Facts) -> list[Clause]:

@@ -71,6 +71,8 @@ class LeakRow:
     why_not_swept: str = ""
     table: str = ""
     """The table whose rows `enter` reads, `schema.table`; empty for anything else."""
+    pid: int | None = None
+    """The session that was left; None of anything else."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,11 +82,18 @@ class LeakKeys:
     name: KeyName
     sweeps: bool = False
     reads_rows: bool = False
+    acts: bool = False
+    """Whether keys end sessions."""
 
     @property
     def sweeps_this(self) -> str:
         """`w plans a sweep of just this`"""
         return f"{self.name('sweep-this')} plans a sweep of just this"
+
+    @property
+    def ends_it(self) -> str:
+        """`2, then K, ends it`"""
+        return f"{self.name('sessions')}, then {self.name('terminate')}, ends it"
 
 
 def leak_rows(report: LeakReport, keys: LeakKeys, before: LeakReport | None = None) -> list[LeakRow]:
@@ -190,13 +199,16 @@ def _leftover_row(one: Leftover, before: _Before | None, keys: LeakKeys) -> Leak
         ),
     )
     part = leak_remedies.part_of_leftover(one)
+    pid = leak_remedies.own_pid(one)
     does = [keys.sweeps_this] if keys.sweeps and part is not None else []
+    does += [keys.ends_it] if keys.acts and pid is not None else []
     return LeakRow(
         row,
         leak_detail.leftover_detail(one, tone, keys.name, does=does),
         leak_remedies.leftover_copies(one),
         part,
         "" if part else leak_remedies.why_not_swept(one),
+        pid=pid,
     )
 
 

@@ -12,6 +12,7 @@ from textual.message import Message
 
 from pgwatch_tests.leaks.attribution.rows_by_test import TestLeak, by_test
 from pgwatch_tests.leaks.model import LeakReport
+from pgwatch_tests.locks.model import Party
 from pgwatch_tests.reports.leaks import leak_calm, leak_json
 from pgwatch_tests.reports.render.detail_text import joined
 from pgwatch_tests.reports.render.sparkline import sparkline
@@ -33,7 +34,8 @@ from pgwatch_tests.tui.widgets.still_text import StillText
 class LeaksTab(DashboardTab):
     """Shows the latest leak report.
 
-    `read_rows` reads the rows of one table on demand; with `sweeps`, `w` asks for a plan by PlanSweep.
+    `read_rows` reads the rows of one table on demand; with `sweeps`, `w` asks for a plan by PlanSweep; with
+    `acts`, keys of other tabs end sessions.
     """
 
     TITLE = "Leaks"
@@ -47,10 +49,12 @@ class LeaksTab(DashboardTab):
             super().__init__()
             self.part = part
 
-    def __init__(self, *, read_rows: ReadRows | None = None, sweeps: bool = False) -> None:
+    def __init__(
+        self, *, read_rows: ReadRows | None = None, sweeps: bool = False, acts: bool = False
+    ) -> None:
         super().__init__()
         self._read_rows = read_rows
-        self._keys = LeakKeys(self.key, sweeps=sweeps, reads_rows=read_rows is not None)
+        self._keys = LeakKeys(self.key, sweeps=sweeps, reads_rows=read_rows is not None, acts=acts)
         self._report: LeakReport | None = None
         self._trend = LeakTrend()
         self._trouble = ""
@@ -77,9 +81,12 @@ class LeaksTab(DashboardTab):
 
     def number(self, data: TabData) -> str:
         report = data.leaks
-        if report is None or (report.total == 0 and not report.skipped):
+        if report is None:
             return ""
-        return at_least(report.total, not report.skipped)
+        # Rows and leftovers are different things: a sum would be neither.
+        counts = [at_least(report.total, not report.skipped)] if report.total or report.skipped else []
+        counts += [f"{len(report.leftovers):,}"] if report.leftovers else []
+        return "+".join(counts)
 
     def take(self, data: TabData) -> None:
         self._report, self._trouble = data.leaks, data.leaks_trouble
@@ -93,6 +100,11 @@ class LeaksTab(DashboardTab):
     def _row(self) -> LeakRow | None:
         """The row under the cursor."""
         return self._rows.get(self.table.current_key or "")
+
+    @property
+    def leads_to(self) -> Party | None:
+        row = self._row
+        return None if row is None or row.pid is None else Party(row.pid)
 
     # Keys.
 
@@ -112,7 +124,11 @@ class LeaksTab(DashboardTab):
         if action == "sweep_this" and row is None:
             return "No row is selected: there is nothing to sweep."
         if action == "sweep_this" and row is not None:
-            return row.why_not_swept or self.never(action, parameters)
+            copies = f" {self.key('copy')} copies {row.copies[0].what}." if row.copies else ""
+            return f"{row.why_not_swept}{copies}" if row.why_not_swept else self.never(action, parameters)
+        if action in ("act", "follow_advice", "mark") and self.leads_to is not None:
+            sessions, ends = self.key("sessions"), self.key("terminate")
+            return f"{sessions} opens Sessions with that session selected: {ends} ends it there."
         if action == "copy" and row is not None and not row.copies:
             return "No statement is known that helps here: the detail says what does."
         return super().why_not(action, parameters)

@@ -7,7 +7,8 @@ from datetime import datetime
 from typing import Literal
 
 from pgwatch_tests.history.model import HistoryEntry, JobState
-from pgwatch_tests.reports.render.detail_text import Detail, KeyName
+from pgwatch_tests.reports.leaks.leak_remedies import Copyable
+from pgwatch_tests.reports.render.detail_text import NOW, Detail, KeyName, Labelled, Line
 from pgwatch_tests.reports.sweeps import sweep_detail, sweep_history, sweep_remarks, sweep_words
 from pgwatch_tests.reports.sweeps.sweep_causes import CauseLine, Group, cause_lines
 from pgwatch_tests.reports.sweeps.sweep_history import result_words
@@ -109,14 +110,22 @@ class SweepsState:
         """The detail of the row of that key in the open section."""
         match self.section:
             case "plan":
-                lines = {} if self.report is None else _keyed(self.report, self.key)
-                return lines[key].detail if key in lines else None
+                line = self._line(key)
+                return None if line is None else _with_copies(line.detail, line.copies, self.key)
             case "jobs":
                 job = next((one for one in self.jobs if one.name == key), None)
                 return None if job is None else sweep_detail.job_detail(job, self.key, acts=self.acts)
             case "history":
                 entry = next((one for one in self.history or () if str(one.id) == key), None)
                 return None if entry is None else sweep_detail.entry_detail(entry, self.key)
+
+    def copies(self, key: str | None) -> tuple[Copyable, ...]:
+        """What a key copies of the row of that key: the statements that do what somebody has to."""
+        line = self._line(key) if self.section == "plan" else None
+        return () if line is None else line.copies
+
+    def _line(self, key: str | None) -> CauseLine | None:
+        return None if self.report is None or key is None else _keyed(self.report, self.key).get(key)
 
     def heads(self) -> str:
         """` Plan  [Jobs 2]  History   s: history · at least 10 min old (a: other age)`."""
@@ -290,6 +299,16 @@ def _keyed(report: SweepReport, keys: KeyName) -> dict[str, CauseLine]:
             key = f"{line.key} {number}"
         found[key] = line
     return found
+
+
+def _with_copies(detail: Detail, copies: tuple[Copyable, ...], keys: KeyName) -> Detail:
+    """The detail with what a key copies; each statement of several on a line of its own."""
+    if not copies:
+        return detail
+    first, *more = copies[0].text.split("\n")
+    lines: list[Line] = [(Toned(f"{keys('copy')} copies  ", "notice"), Toned(plain(first)))]
+    lines += [(Toned(plain(one)),) for one in more]
+    return replace(detail, texts=(*detail.texts, Labelled(NOW, tuple(lines), vital=True)))
 
 
 def _group_words(group: Group, report: SweepReport) -> str:

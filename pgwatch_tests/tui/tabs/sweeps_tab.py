@@ -150,6 +150,8 @@ class SweepsTab(DashboardTab):
             return never
         if action in ("preview", "min_age", "sweep") and self._under_way is not None:
             return f"A sweep or a preview is running: {self.key('end-sweep')} stops it."
+        if action == "copy" and self.table.current_key is not None and not self.copyable:
+            return "No statement is needed for this row."
         if action in ("run_job", "pause_job") and not self._state.jobs:
             return "No job is known."
         if action in ("run_job", "pause_job") and self._state.section != "jobs":
@@ -210,18 +212,24 @@ class SweepsTab(DashboardTab):
         return next((one for one in self._state.jobs if one.name == name), None)
 
     def offers(self, action: str) -> bool:
+        if action == "copy":
+            return bool(self.copyable)
         return action == "detail" and self.table.current_key is not None
 
+    @property
+    def copyable(self) -> list[tuple[str, str]]:
+        return [(one.what, one.text) for one in self._state.copies(self.table.current_key)]
+
     def open_detail(self) -> None:
-        """Opens the plan, a job or an entry of the history in full."""
+        """Opens a line of the plan, a job or an entry of the history in full."""
         key = self.table.current_key
-        if self._state.section == "plan" and self._state.report is not None:
-            self.app.push_screen(TextScreen("Sweep", sweep_lines.lines(self._state.report)))
-        elif self._state.section == "history" and key is not None:
+        if self._state.section == "history" and key is not None:
             entry = next(one for one in self._state.history or () if str(one.id) == key)
             start_worker(self, partial(self._show_entry, entry), "sweep entry", exclusive=True)
         elif detail := self._state.detail(key):
-            self.app.push_screen(RowScreen(detail))
+            screen = RowScreen(detail)
+            screen.copies = self.copyable
+            self.app.push_screen(screen)
 
     async def _show_entry(self, entry: HistoryEntry) -> None:
         lines = sweep_lines.entry_lines(entry)

@@ -247,6 +247,17 @@ class DashboardTab(Vertical):
         return None
 
     @property
+    def leads_to(self) -> Party | None:
+        """The session that the row under the cursor is about, in tabs that show none: Sessions selects it."""
+        return None
+
+    def go_to(self, party: Party) -> None:
+        """Moves the cursor to a session, in tabs that show it."""
+        key = next((one for one in self.table.keys if self.party_of(one) == party), None)
+        if key is not None:
+            self.table.select(key)
+
+    @property
     def copyable(self) -> list[tuple[str, str]]:
         """What `y` copies of the selected row: a name and a text each; pressed again, the next one."""
         return []

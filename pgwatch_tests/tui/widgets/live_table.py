@@ -103,6 +103,11 @@ class LiveTable(RowTable):
         self.scroll_home(animate=False)
 
     @property
+    def keys(self) -> list[str]:
+        """The keys of all rows, from above."""
+        return [row.key for row in self._rows]
+
+    @property
     def heads(self) -> tuple[str, ...]:
         """The heads of all columns, shown or not."""
         return tuple(column.label for column in self._columns)

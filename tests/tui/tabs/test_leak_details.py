@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from typing import Literal
 
 import pytest
 from textual.widgets import TabbedContent
@@ -14,11 +15,14 @@ from pgwatch_tests.leaks.model import (
     FoundRows,
     Leftover,
 )
+from pgwatch_tests.locks.model import Party
 from pgwatch_tests.sweep.model import SweepPart
 from pgwatch_tests.text.times import in_full
 from pgwatch_tests.tui.widgets.live_table import LiveTable
 from screenshots.pictures import settled
-from tests.tui.driving import confirm, dialog_text, leak_report, screen_text
+from tests.locks.snapshots import session, snapshot
+from tests.tui.acting import Doing
+from tests.tui.driving import Feed, confirm, dialog_text, leak_report, screen_text
 from tests.tui.tabs.leaking import (
     HIDDEN,
     LEFTOVERS,
@@ -115,6 +119,49 @@ async def test_what_helps_is_copied_and_named() -> None:
         ("ROLLBACK PREPARED U&'it''s\\001B'", "Copied the ROLLBACK"),
         ('GRANT SELECT ON app.secrets TO "ci-role"', "Copied the GRANT"),
     ]
+
+
+@pytest.mark.parametrize("kind", ["schema", "database"])
+async def test_what_no_sweep_would_remove_is_refused_with_what_helps(
+    kind: Literal["schema", "database"],
+) -> None:
+    sweeping = Sweeping()
+    report = replace(leak_report(), leftovers=(Leftover(kind, "test_gw0_calendar"),))
+    app = Feed(snapshot(), report).dashboard(sweeps=sweeping.desk())
+    async with app.run_test(size=(120, 30)) as pilot:
+        await opened(pilot)
+        drawn = screen_text(app)
+        assert "plans a sweep" not in drawn
+        assert f'y copies  DROP {kind.upper()} "test_gw0_calendar"' in drawn
+        assert "3 Leaks 1" in drawn
+        assert f"{'test schema' if kind == 'schema' else 'test database'} test_gw0_calendar left" in drawn
+        await pilot.press("w")
+        await settled(pilot)
+        assert told(app)[-1].startswith(f"A sweep leaves this {'test ' + kind}: only of what")
+        assert told(app)[-1].endswith("y copies the DROP.")
+        assert sweeping.begun == []
+
+
+@pytest.mark.parametrize("acts", [True, False])
+async def test_a_session_that_was_left_is_selected_in_sessions_where_a_key_ends_it(acts: bool) -> None:
+    left = session(4711, state="idle in transaction")
+    shown = snapshot((), (session(3), left, session(5)))
+    app = Feed(shown, messy()).dashboard(act=Doing() if acts else None)
+    async with app.run_test(size=(120, 30)) as pilot:
+        await opened(pilot)
+        await pilot.press("down", "down")
+        await settled(pilot)
+        assert ("2, then K, ends it" in screen_text(app)) == acts
+        if acts:
+            await pilot.press("K")
+            assert told(app)[-1] == "2 opens Sessions with that session selected: K ends it there."
+        await pilot.press("2")
+        await settled(pilot)
+        assert app._tab.selected == Party(4711)
+        if acts:
+            assert "A Do it" not in screen_text(app).splitlines()[-1]
+            await pilot.press("A")
+            assert told(app)[-1] == "Nobody waits for test_4711 (gw4711, pid 4711): K ends its session."
 
 
 @pytest.mark.parametrize("size", SIZES)
