@@ -107,11 +107,11 @@ def unmarkable(tables: Sequence[str]) -> str:
 
 
 def _nothing_leaked(known: Evidence) -> str:
-    """What is known to be gone: a row that the plugin alone knows may be there still."""
-    if known.plugin is None or not any(one.is_of_rows for one in known.plugin.findings):
-        return "nothing leaked"
-    marked = known.leaks is not None and known.leaks.mode == "marked"
-    return "no row with a marker left" if marked else "nothing left in the end"
+    """What is known to be gone: rows may be there that can bear no marker, or that the plugin knows."""
+    by_plugin = known.plugin is not None and any(one.is_of_rows for one in known.plugin.findings)
+    if known.leaks is not None and known.leaks.mode == "marked":
+        return "no row with a marker left" if by_plugin or known.leaks.without_strings else "nothing leaked"
+    return "nothing left in the end" if by_plugin else "nothing leaked"
 
 
 def _plugin_findings(known: Evidence) -> Iterator[str]:
