@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 Severity = Literal["information", "warning", "error"]
 
-_READING_S = 5.0
-_READING_TROUBLE_S = 15.0
+_READING_S = 4.0
+_READING_TROUBLE_S = 12.0
 
 
 def tell(app: App[T], text: str, *, failed: bool = False) -> None:

@@ -20,7 +20,6 @@ from pgwatch_tests.tui.tabs.tab import TAB_ACTIONS, DashboardTab
 from pgwatch_tests.tui.tabs.tab_place import TabPlace
 from pgwatch_tests.tui.widgets.live_table import LiveTable
 
-_REFUSAL_S = 4.0
 _OF_TABS = ("next_root", "next_deadlock", "fold", "group")
 """Actions about which the open tab knows best, besides TAB_ACTIONS."""
 _IN_WORDS = {"⏎": "enter", "esc": "escape"}
@@ -157,7 +156,7 @@ class KeyedApp(AppWithLaterTabs):
         if place:
             self.call_later(self.open_tab, next(one for one, tab in self._tabs.items() if place == tab.TITLE))
         if refused:
-            self.notify(refused, severity="warning", timeout=_REFUSAL_S, markup=False)
+            self.notify_refusal(refused)
         else:
             self.call_later(self.run_action, action, node)
 
@@ -180,7 +179,7 @@ class KeyedApp(AppWithLaterTabs):
         else:
             reason = ""
         if reason:
-            self.notify(reason, severity="warning", timeout=_REFUSAL_S, markup=False)
+            self.notify_refusal(reason)
 
     def unbound(self, key: str) -> str:
         """Why a key that isn't bound here does nothing: it may be of another tab. Empty for other keys."""

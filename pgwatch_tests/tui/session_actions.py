@@ -54,7 +54,8 @@ _TONES: dict[ActionResult, Tone] = {
     "unconfirmed": "warning",
     "in_vain": "warning",
 }
-_READING_S = 15.0
+_READING_S = 4.0
+_READING_TROUBLE_S = 12.0
 _MOST_KEPT = 200
 
 
@@ -259,7 +260,7 @@ class SessionActions:
             self._app.notify(
                 outcome_line(outcome),
                 severity=_SEVERITIES[outcome.result],
-                timeout=_READING_S,
+                timeout=_READING_S if outcome.result == "done" else _READING_TROUBLE_S,
                 markup=False,
             )
         self._afterwards()

@@ -5,12 +5,14 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 
+from textual import events
 from textual.notifications import SeverityLevel
 
 from pgwatch_tests.tui.keys.typed_keys import AppInTypedOrder
 
 _MOST = 3
-_READING_S = 5.0
+_READING_S = 4.0
+_REFUSAL_S = 4.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,9 +25,15 @@ class _Toast:
 
 
 class AppWithToasts(AppInTypedOrder):
-    """An app that shows at most three toasts; one that says the same again takes the other's place."""
+    """An app that shows at most three toasts; one that says the same again takes the other's place.
+
+    A refusal is gone with the next key: it takes its place, or does what the refusal told, so that its reason
+    is over.
+    """
 
     _toasts: tuple[_Toast, ...] = ()
+    _refusal: str = ""
+    """The refusal that is shown, if one is."""
 
     def notify(
         self,
@@ -39,20 +47,39 @@ class AppWithToasts(AppInTypedOrder):
         """Shows a toast for `timeout` seconds; the oldest go where there are too many."""
         now_s = time.monotonic()
         told = self._toasts_at(now_s)
-        kept = tuple(one for one in told if one.message != message)[1 - _MOST :]
-        if kept != told:
-            self._clear()
-            for one in kept:
-                super().notify(
-                    one.message,
-                    title=one.title,
-                    severity=one.severity,
-                    timeout=one.until_s - now_s,
-                    markup=one.markup,
-                )
+        self._keep(tuple(one for one in told if one.message != message)[1 - _MOST :], now_s)
         lasts_s = _READING_S if timeout is None else timeout
-        self._toasts = (*kept, _Toast(message, title, severity, markup, now_s + lasts_s))
+        self._toasts = (*self._toasts, _Toast(message, title, severity, markup, now_s + lasts_s))
         super().notify(message, title=title, severity=severity, timeout=lasts_s, markup=markup)
+
+    def notify_refusal(self, reason: str) -> None:
+        """Shows why a key does nothing, until the next key."""
+        self._refusal = reason
+        self.notify(reason, severity="warning", timeout=_REFUSAL_S, markup=False)
+
+    async def _press(self, key: events.Key) -> None:
+        self._drop_refusal()
+        await super()._press(key)
+
+    def _drop_refusal(self) -> None:
+        if self._refusal:
+            refusal, self._refusal, now_s = self._refusal, "", time.monotonic()
+            self._keep(tuple(one for one in self._toasts_at(now_s) if one.message != refusal), now_s)
+
+    def _keep(self, kept: tuple[_Toast, ...], now_s: float) -> None:
+        """Takes all other toasts from the screen."""
+        before, self._toasts = self._toasts_at(now_s), kept
+        if kept == before:
+            return
+        self._clear()
+        for one in kept:
+            super().notify(
+                one.message,
+                title=one.title,
+                severity=one.severity,
+                timeout=one.until_s - now_s,
+                markup=one.markup,
+            )
 
     def dismiss_toasts(self) -> bool:
         """Takes all toasts from the screen; returns whether there were any."""

@@ -28,6 +28,25 @@ def told(app: Dashboard) -> list[str]:
     return [one.message for one in app._notifications]
 
 
+async def test_a_refusal_is_gone_with_the_next_key_and_other_messages_stay() -> None:
+    app = dashboard()
+    async with app.run_test(size=(100, 24), notifications=True) as pilot:
+        await settled(pilot)
+        await pilot.press("1", "s")
+        assert told(app) == ["There is nothing to sort or to group in Locks."]
+        # Another one takes its place, a message that is none stays beside it.
+        app.notify("A message.", timeout=60)
+        await pilot.press("w")
+        assert told(app) == [
+            "A message.",
+            "w is for Leaks (3): Plan a sweep of just this row; changes nothing.",
+        ]
+        await pilot.press("j")
+        await settled(pilot)
+        assert told(app) == ["A message."]
+        assert len(app.screen.query(Toast)) == 1
+
+
 @pytest.mark.parametrize(
     ("full", "keys", "why"),
     [
