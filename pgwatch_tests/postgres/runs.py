@@ -17,6 +17,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Literal, get_args
 
 import psycopg
@@ -134,8 +135,12 @@ def is_run_session(application_name: str) -> bool:
     return _NAME.fullmatch(application_name) is not None
 
 
+@lru_cache(maxsize=4096)
 def announced(application_name: str, pid: int = 0) -> LiveRun | None:
-    """Returns the run that a session's name announces; None if it announces none."""
+    """Returns the run that a session's name announces; None if it announces none.
+
+    Cached: polls see the same sessions again and again.
+    """
     match = _NAME.fullmatch(application_name)
     if match is None:
         return None

@@ -68,14 +68,6 @@ def _later_group(group: EdgeGroup, by_s: float) -> EdgeGroup:
     )
 
 
-def _waited(one: EdgeGroup, by_s: float) -> EdgeGroup:
-    # Said in full, as below: `replace` takes three times as long, and there are hundreds.
-    wait_s = _grown(one.wait_s, by_s)
-    return EdgeGroup(
-        one.waiter, one.blockers, one.kind, one.lock, one.wait, wait_s, one.subject, one.confirmed
-    )
-
-
 def _later(session: Session, by_s: float) -> Session:
     return Session(
         session.pid,

@@ -61,10 +61,15 @@ class StatusLine(Vertical):
         self._in_banner: tuple[str, bool] | None = None
         """What the banner says, and whether that is a trouble."""
 
+        # Kept: they are drawn with each poll, and a query takes longer than that.
+        self._lines = (
+            StillText(id="figures", ground="panel"),
+            StillText(id="verdict"),
+            StillText(id="banner", ground="panel"),
+        )
+
     def compose(self) -> ComposeResult:
-        yield StillText(id="figures", ground="panel")
-        yield StillText(id="verdict")
-        yield StillText(id="banner", ground="panel")
+        yield from self._lines
 
     def on_mount(self) -> None:
         self._judge()
@@ -105,9 +110,9 @@ class StatusLine(Vertical):
         status = self.status
         # Before the first layout it is as wide as the app: so it is drawn once.
         width = (self.content_size.width if self.size.width else self.app.size.width) - _PADDING
-        self.query_one("#figures", StillText).say(self._figures(width))
-        shown = fitted(self._clauses or _no_verdict(status), width)
-        self.query_one("#verdict", StillText).say(shown)
+        figures, verdict, _ = self._lines
+        figures.say(self._figures(width))
+        verdict.say(fitted(self._clauses or _no_verdict(status), width))
         self._show_banner()
 
     def _figures(self, width: int) -> Cell:
@@ -134,7 +139,7 @@ class StatusLine(Vertical):
         if said == self._in_banner:
             return
         self._in_banner = said
-        banner = self.query_one("#banner", StillText)
+        *_, banner = self._lines
         banner.say(text)
         banner.set_class(bool(status.trouble), "stale")
         banner.display = bool(text)
