@@ -273,8 +273,10 @@ class TabbedApp(KeyedApp):
         self._focus_table()
 
     def action_escape(self) -> None:
-        """Clears the filter; without one, dismisses the toasts; without any, goes back further."""
-        if self._filter_line.of(self._active) or self._filter_line.is_open_for(self._active):
+        """Clears the marks, else the filter, else dismisses the toasts; without any, goes back further."""
+        if self._tab.marked:
+            self._tab.clear_marks()
+        elif self._filter_line.of(self._active) or self._filter_line.is_open_for(self._active):
             self._filter_line.clear_filter(self._active)
             self._focus_table()
             self._show_tab()

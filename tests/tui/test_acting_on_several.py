@@ -72,7 +72,9 @@ async def test_one_key_does_what_the_advice_says() -> None:
         await settled(pilot)
         await pilot.press("A")
         await settled(pilot)
-        assert any("nobody waits for it" in one.message for one in app._notifications)
+        assert any(
+            "Nobody waits for test_1 (gw1, pid 1): K ends" in one.message for one in app._notifications
+        )
         await pilot.press("a")
         done = await until_drawn(pilot, "Done here")
         assert "End the session of test_root (gw0, pid 1)" in done
@@ -108,6 +110,23 @@ async def test_marked_rows_are_acted_on_together() -> None:
         await settled(pilot)
         assert "✓ psql" not in screen_text(app)
     assert [one.pid for one in doing.asked if isinstance(one, SessionAction)] == [1, 3]
+
+
+@pytest.mark.parametrize("size", [(60, 20), (140, 40)])
+async def test_marks_are_counted_and_escape_clears_them_first(size: tuple[int, int]) -> None:
+    _, app = dashboard(chain(), Doing())
+    async with app.run_test(size=size) as pilot:
+        await settled(pilot)
+        assert "marked" not in screen_text(app)
+        await pilot.press("space", "space")
+        await settled(pilot)
+        assert "2 marked: keys act on these, escape clears" in screen_text(app)
+        await pilot.press("slash", *"test", "enter", "escape")
+        await settled(pilot)
+        assert "marked" not in screen_text(app)
+        assert app._filter_line.of("locks-tab") == "test"
+        await pilot.press("K")
+        await until_drawn(pilot, "End the session of pid")
 
 
 async def test_a_waiter_behind_a_deadlock_has_no_root_to_offer() -> None:

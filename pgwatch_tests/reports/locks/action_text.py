@@ -197,7 +197,7 @@ def _session_facts(graph: LockGraph, action: SessionAction) -> list[tuple[str, s
             if action.backend_start
             else str(session.pid),
         ),
-        ("test", name_of(session)),
+        ("test" if session.identity is not None else "application", name_of(session)),
         ("user", plain(session.user or "?")),
         ("database", plain(session.database or "?")),
         ("state", state),

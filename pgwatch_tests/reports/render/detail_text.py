@@ -48,8 +48,8 @@ def detail_lines(detail: Detail, width: int, height: int | None = None, opens: s
     """The lines of a detail, at most `width` characters wide.
 
     What comes before a vital text gives way, so that all vital ones are within the first `height` lines;
-    where there isn't even room for those, only the first line of the first one, and the key that
-    `opens` the rest.
+    where there isn't even room for those, what keys do now comes before the others, and the last line says
+    which key `opens` the rest.
     """
     blocks = [(one, list(wrapped(one, width))) for one in detail.texts]
     titled = list(_wrap(detail.title, width))
@@ -59,8 +59,9 @@ def detail_lines(detail: Detail, width: int, height: int | None = None, opens: s
     if height is None or last_vital < 0 or len(everything) <= height:
         return everything
     if vital > height:
-        first = next(lines for one, lines in blocks if one.vital)
-        return [_with_hint(first[0], width, opens)]
+        urgent = sorted((one for one in blocks if one[0].vital), key=lambda one: one[0].label != NOW)
+        lines = [line for _, block in urgent for line in block][:height]
+        return [*lines[:-1], _with_hint(lines[-1], width, opens)]
     room = height - vital
     lines = [titled[0] if len(titled) == 1 else _short(detail, titled[0], width)] if room else []
     room -= len(lines)

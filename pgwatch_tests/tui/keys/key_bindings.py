@@ -50,7 +50,7 @@ MOVING_KEYS = key_bindings(
         "escape",
         "escape",
         "Back",
-        "Clear the filter, else messages; else to now",
+        "Clear the marks, else the filter, else messages; else to now",
         HIDDEN,
     ),
 )
@@ -58,14 +58,14 @@ MOVING_KEYS = key_bindings(
 LIVE_KEYS: tuple[BindingType, ...] = (
     *FIRST_KEYS,
     *key_bindings(
+        ("A", "follow_advice", "follow-advice", "Do it", "Do what the advice says; asks first"),
+    ),
+    *key_bindings(
         ("C", "act('cancel')", "cancel", "Cancel", "Cancel the session's statement; asks first"),
         (
             *("K", "act('terminate')", "terminate", "End"),
             "End the session, or roll back a prepared transaction; asks first",
         ),
-    ),
-    *key_bindings(
-        ("A", "follow_advice", "follow-advice", "Do it", "Do what the advice says; asks first"),
     ),
     DETAIL_KEY,
     SORT_KEY,

@@ -53,7 +53,7 @@ REPLAY_KEYS: tuple[BindingType, ...] = (
     Binding(
         "end",
         "edge(1)",
-        "End",
+        "To the end",
         show=False,
         priority=True,
         id="end",

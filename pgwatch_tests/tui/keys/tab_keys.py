@@ -41,7 +41,7 @@ SWEEP_KEYS = key_bindings(
     ("p", "preview", "preview", "Preview", "Preview what a sweep would delete; changes nothing"),
     ("w", "sweep", "sweep", "Sweep", "Preview, confirm, then sweep"),
     ("a", "min_age", "min-age", "Min age", "Change the minimum age of what is swept", HIDDEN),
-    ("escape", "end", "end-sweep", "End", "Stop the sweep after its batch; again: now"),
+    ("escape", "end", "end-sweep", "Stop", "Stop the sweep after its batch; again: now"),
     ("s", "next_section", "section", "Next", "Switch between plan, jobs and history"),
     ("n", "run_job", "run-job", "Run now", "Run the selected job now"),
     ("o", "pause_job", "pause-job", "Pause job", "Pause or resume the selected job"),

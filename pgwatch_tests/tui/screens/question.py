@@ -139,6 +139,8 @@ class QuestionScreen(ModalScreen[T]):
     def _show_keys(self) -> None:
         keys = "y yes · n no" if self._was_quiet_at(_now_s()) else "n no"
         box = self.query_one("#box")
+        if box.scroll_y < box.max_scroll_y:
+            keys = f"↓ more below · {keys}"
         if box.border_subtitle != keys:
             box.border_subtitle = keys
 

@@ -166,6 +166,15 @@ class DashboardTab(Vertical):
         """Shows a detail below a table of so many rows."""
         opens = self.key("detail").replace("enter", "⏎")
         self.query_one(DetailPane).show(detail, rows, opens)
+        self._count_marks()
+
+    def _count_marks(self) -> None:
+        """Says how many rows are marked: keys act on these, not on the row under the cursor."""
+        number, words = len(self.marked), ""
+        if number:
+            it = "it" if number == 1 else "these"
+            words = f"{number:,} marked: keys act on {it}, {self.key('escape')} clears"
+        self.query_one(DetailPane).say_marked(words)
 
     # Marked rows.
 
@@ -183,10 +192,12 @@ class DashboardTab(Vertical):
         """Marks the row under the cursor, or takes its mark away; goes to the next one."""
         if self.selected is not None:
             self.table.toggle_mark()
+            self._count_marks()
 
     def clear_marks(self) -> None:
         """Takes all marks away."""
         self.table.clear_marks()
+        self._count_marks()
 
     def let_go(self) -> None:
         """Takes no row for marked or chosen any more: what to do with these was confirmed."""

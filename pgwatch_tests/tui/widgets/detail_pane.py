@@ -27,6 +27,7 @@ class DetailPane(VerticalScroll):
         self._rows = 0
         self._drawn: tuple[object, ...] = ()
         self._in_border = ""
+        self._in_marks = ""
         self._opens = "⏎"
 
     def compose(self) -> ComposeResult:
@@ -43,7 +44,17 @@ class DetailPane(VerticalScroll):
     def say_in_border(self, text: str) -> None:
         """Says `text` in the upper border, drawn only if it changed."""
         if text != self._in_border:
-            self._in_border = self.border_title = text
+            self._in_border = text
+            self._show_border()
+
+    def say_marked(self, text: str) -> None:
+        """Says in the upper border, before all else, how many rows are marked; empty for none."""
+        if text != self._in_marks:
+            self._in_marks = text
+            self._show_border()
+
+    def _show_border(self) -> None:
+        self.border_title = " · ".join(filter(None, (self._in_marks, self._in_border)))
 
     def fit(self) -> None:
         """Draws the detail for the present room: of the tab that it is in."""

@@ -142,7 +142,7 @@ class LiveTable(RowTable):
     @property
     def marked(self) -> list[str]:
         """The keys of the marked rows that are shown, from above."""
-        return [row.key for row in self._rows if row.key in self._marked]
+        return [row.key for row in self._rows if row.key in self._marked] if self._marked else []
 
     def toggle_mark(self) -> None:
         """Marks the row under the cursor, or takes its mark away; the cursor goes to the next row."""

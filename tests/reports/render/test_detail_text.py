@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -44,8 +45,17 @@ def test_what_to_do_is_within_the_height(detail: Detail, width: int, height: int
     if len(wanted) <= height:
         assert all(line in lines[:height] for line in wanted)
     elif len(detail_lines(detail, width)) > height:
-        [only] = lines
-        assert text_of(only).endswith("⏎ all")
+        assert len(lines) == height
+        assert text_of(lines[-1]).endswith("⏎ all")
+
+
+@pytest.mark.parametrize("height", [1, 2])
+def test_what_keys_do_now_comes_first_where_there_is_no_room_for_all(height: int) -> None:
+    fix = labelled("Fix", "Give each test rows of its own, and unique data.", vital=True)
+    now = labelled("Now", "A ends it and frees two", vital=True)
+    lines = detail_lines(Detail((Toned("test_a"),), (fix, now)), 32, height)
+    begins = [text_of(line)[:19] for line in lines]
+    assert begins == ["Now   A ends it and", "Fix   Give each tes"][:height]
 
 
 def test_the_first_text_gives_way() -> None:
