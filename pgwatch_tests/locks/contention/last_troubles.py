@@ -15,6 +15,8 @@ _KEPT = 50
 _NAMED = 2
 _WORTH_TELLING_S = 1.0
 """The default of deadlock_timeout: tests that share a server wait for less all the time."""
+_APART_S = 1.0
+"""So much later a blocker may be seen again for it to be the same trouble: a poll at the usual pace."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,16 +58,33 @@ class LastTroubles:
         return tuple(reversed(self._over))
 
     def _keep(self, trouble: Trouble) -> None:
-        if trouble.longest_s >= _WORTH_TELLING_S or trouble.is_deadlock:
-            self._over.append(trouble)
+        if trouble.longest_s < _WORTH_TELLING_S and not trouble.is_deadlock:
+            return
+        same = next((one for one in reversed(self._over) if _is_same(one, trouble)), None)
+        if same is not None:
+            self._over.remove(same)
+            trouble = _grown(same, trouble)
+        self._over.append(trouble)
 
     def _grown(self, before: Trouble | None, now: Trouble) -> Trouble:
         if before is None or before.is_deadlock != now.is_deadlock:
             if before is not None:
                 self._keep(before)
             return now
-        longer = now if now.longest_s >= before.longest_s else before
-        return replace(longer, began=min(before.began, now.began), blocked=max(before.blocked, now.blocked))
+        return _grown(before, now)
+
+
+def _grown(before: Trouble, now: Trouble) -> Trouble:
+    longer = now if now.longest_s >= before.longest_s else before
+    return replace(longer, began=min(before.began, now.began), blocked=max(before.blocked, now.blocked))
+
+
+def _is_same(before: Trouble, now: Trouble) -> bool:
+    """Whether one goes on with the other: a poll in between didn't see it, or saw another root."""
+    ended = before.began + timedelta(seconds=before.longest_s + _APART_S)
+    # Deadlocks that come again are counted.
+    is_alike = before.who == now.who and not before.is_deadlock and not now.is_deadlock
+    return is_alike and before.began - timedelta(seconds=_APART_S) <= now.began <= ended
 
 
 def _troubles(graph: LockGraph) -> Iterator[tuple[Party, Trouble]]:

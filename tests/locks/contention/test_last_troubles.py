@@ -31,6 +31,20 @@ def test_a_trouble_is_told_when_it_is_over() -> None:
     assert told.began == MOMENT + timedelta(seconds=9)
 
 
+def test_a_trouble_that_one_poll_did_not_see_is_told_once() -> None:
+    troubles = LastTroubles()
+    poll(troubles, edge(2, 1, wait_s=3.0), edge(3, 1, wait_s=2.0), after_s=10)
+    poll(troubles, after_s=11)
+    poll(troubles, edge(2, 1, wait_s=5.0), after_s=12)
+    poll(troubles, after_s=13)
+    [told] = troubles.over
+    assert (told.began, told.blocked, told.longest_s) == (MOMENT + timedelta(seconds=7), 2, 5.0)
+    # What begins later is another one.
+    poll(troubles, edge(2, 1, wait_s=2.0), after_s=60)
+    poll(troubles, after_s=61)
+    assert [one.longest_s for one in troubles.over] == [2.0, 5.0]
+
+
 def test_a_wait_of_less_than_a_second_is_none() -> None:
     troubles = LastTroubles()
     poll(troubles, edge(2, 1, wait_s=0.4), after_s=0)
