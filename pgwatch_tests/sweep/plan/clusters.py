@@ -26,7 +26,7 @@ from pgwatch_tests.sweep.plan.rules import (
     ALIVE,
     BLOCKING,
     BLOCKS,
-    BORN_AT,
+    BORN_BIT,
     ENDED,
     FUTURE,
     IN_TIME,
@@ -177,7 +177,7 @@ class Clusters:
             self.xmins.append(xmin)
             self.flags.append(flags)
             self.leaves.append(leaf)
-            self._since.append(flags // BORN_AT)
+            self._since.append(flags >> BORN_BIT)
             self._pending[leaf].append(node)
             self._heed(node, leaf, flags)
         return node
@@ -262,7 +262,7 @@ class Clusters:
                 kept_for = self._kept_for[child_leaf]
             parent = nodes[place]
             if not flags & MARKED and (
-                only_marked or (flags >= BORN_AT and flags // BORN_AT < since[parent] - _CLOCKS_APART_S)
+                only_marked or 0 < flags >> BORN_BIT < since[parent] - _CLOCKS_APART_S
             ):
                 self._block(parent, self._of_real_data(key, child_leaf, tid, older=not only_marked))
                 if only_marked:
@@ -284,7 +284,7 @@ class Clusters:
                 all_xmins.append(xmin)
                 all_flags.append(flags)
                 leaves.append(child_leaf)
-                since.append(flags // BORN_AT if flags & MARKED else since[parent])
+                since.append(flags >> BORN_BIT if flags & MARKED else since[parent])
                 pending.append(node)
                 if tid in kept_for:
                     self._join(node, kept_for[tid])
@@ -361,7 +361,7 @@ class Clusters:
                         raise CatalogChangedError
                     origin, born = origins[place], births[place]
                     known = self._known[above].get(tid) if above in self._known else None
-                    since = flags // BORN_AT if known is None else self._since[known]
+                    since = flags >> BORN_BIT if known is None else self._since[known]
                     if born and (known is not None or flags & MARKED) and born < since - _CLOCKS_APART_S:
                         # What leads there was there before.
                         continue

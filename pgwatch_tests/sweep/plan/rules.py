@@ -27,7 +27,8 @@ IN_TIME = 512
 """It is young, but was written before the last such end: too young only among rows of other runs."""
 WRITTEN_AT = 1024
 """The next 21 bits tell of a row that is YOUNG or IN_TIME when it was written: see `young_rows`."""
-BORN_AT = WRITTEN_AT << 21
+BORN_BIT = 31
+BORN_AT = 1 << BORN_BIT
 """The bits above are the time of creation: seconds since 1970, 0 if nothing tells."""
 WRITTEN = BORN_AT - WRITTEN_AT
 
