@@ -118,10 +118,10 @@ async def test_a_session_without_a_query_has_none_to_copy() -> None:
 @pytest.mark.parametrize(
     ("width", "keys"),
     [
-        (80, "q Quit ? Help / Filter C Cancel K End A Do it ⏎ Detail ^p All commands"),
+        (80, "q Quit ? Help / Filter A Do it C Cancel K End ⏎ Detail ^p All commands"),
         (
             120,
-            "q Quit ? Help / Filter C Cancel K End A Do it ⏎ Detail n Next root space Mark p Pause r Refresh "
+            "q Quit ? Help / Filter A Do it C Cancel K End ⏎ Detail n Next root space Mark p Pause r Refresh "
             "^p All commands",
         ),
         (40, "q Quit ? Help / Filter ^p All commands"),

@@ -128,7 +128,8 @@ async def test_the_longest_wait_with_what_it_is_a_recording_of(file: Path, size:
         await pilot.press("C", "K", "r", "x", "5", "escape", "C", "K", "r", "x", "5")
         await settled(pilot)
         assert screen_text(app).splitlines() == drawn
-        assert "x (Restart count) is for a live server." in [one.message for one in app._notifications]
+        # Each refusal takes the place of the one before.
+        assert [one.message for one in app._notifications] == ["5 (Sweeps) is for a live server."]
         app.theme = "textual-dark" if size[0] == 80 else "textual-light"
         await settled(pilot)
         assert not faint(app)
