@@ -77,7 +77,7 @@ ELSEWHERE: Mapping[str, str] = {
     "tests/testing/interleaving/test_gallery.py": "plain statements; anomalies have their own tests",
     "tests/testing/interleaving/proxy/test_clients.py": "drivers and processes in front of the proxy",
     "tests/testing/races/test_races.py": "threads and tasks",
-    "tests/tui/test_bursts_in_terminal.py": "keys in a terminal",
+    "tests/tui/terminal/test_bursts_in_terminal.py": "keys in a terminal",
 }
 """Files with tests that start a server, and why they say nothing of its version."""
 

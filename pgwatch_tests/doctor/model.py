@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-from pgwatch_tests.locks.model import Capacity
+from pgwatch_tests.locks.capacity import Capacity
 from pgwatch_tests.locks.snapshot.connection_usage import ConnectionGroup
 
 Status = Literal["works", "partly", "missing", "unknown"]

@@ -13,6 +13,7 @@ from typing import Literal, NamedTuple
 
 from pgwatch_tests.identity.application_name import OWN_NAME, TestIdentity, parse
 from pgwatch_tests.identity.sql_comments import commented_test
+from pgwatch_tests.locks.capacity import Capacity
 from pgwatch_tests.locks.waits.statement_text import Effects
 
 SubjectKind = Literal[
@@ -30,7 +31,6 @@ SubjectKind = Literal[
 EdgeKind = Literal["hard", "soft", "safe_snapshot", "connected"]
 """`hard`: the blocker holds the lock; `soft`: it is queued ahead; `connected`: it is in the database that the
 waiter needs for itself."""
-_NEARLY = 0.8
 SAME_MOMENT_S = 0.005
 """Two polls that tell when a transaction or a statement began differ by less than this."""
 
@@ -296,36 +296,6 @@ class DeadlockCounts:
 
     read_at: datetime
     databases: tuple[DeadlockCount, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Capacity:
-    """The server's fixed limits (connections, lock table), and how much of each is taken."""
-
-    connections: int
-    """Clients' sessions, ours included; before PostgreSQL 18 those that are still connecting don't show."""
-    max_connections: int
-    reserved: int
-    """The slots of max_connections kept for superusers and for pg_use_reserved_connections."""
-    locked_objects: int
-    """The locks that are held in the lock table; below half of max_locked_objects it counts an object once
-    for each lock."""
-    max_locked_objects: int
-
-    @property
-    def for_all(self) -> int:
-        """The number of connections that roles without privileges share."""
-        return max(0, self.max_connections - self.reserved)
-
-    @property
-    def connections_nearly_used_up(self) -> bool:
-        """Whether more than 80 % of what is there for everybody is taken."""
-        return self.connections > _NEARLY * self.for_all
-
-    @property
-    def lock_table_nearly_full(self) -> bool:
-        """Whether more than 80 % of it is in use."""
-        return self.locked_objects > _NEARLY * self.max_locked_objects
 
 
 @dataclass(frozen=True)

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from pgwatch_tests.identity.application_name import compose
+from pgwatch_tests.locks.capacity import Capacity
 from pgwatch_tests.locks.graph.settled_waits import settle
 from pgwatch_tests.locks.model import (
-    Capacity,
     EdgeGroup,
     LockSnapshot,
     LockTag,

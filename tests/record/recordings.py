@@ -17,9 +17,9 @@ from pathlib import Path
 
 from pgwatch_tests.identity.application_name import compose
 from pgwatch_tests.leaks.model import Attribution, LeakReport, Leftover, TableLeak
+from pgwatch_tests.locks.capacity import Capacity
 from pgwatch_tests.locks.graph.settled_waits import settle
 from pgwatch_tests.locks.model import (
-    Capacity,
     EdgeGroup,
     LockSnapshot,
     LockTag,

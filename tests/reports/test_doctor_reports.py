@@ -17,7 +17,7 @@ from pgwatch_tests.doctor.model import (
     Unread,
     Usage,
 )
-from pgwatch_tests.locks.model import Capacity
+from pgwatch_tests.locks.capacity import Capacity
 from pgwatch_tests.locks.snapshot.connection_usage import ConnectionGroup
 from pgwatch_tests.reports import doctor_json, doctor_table
 

@@ -11,8 +11,9 @@ from rich.cells import cell_len
 
 from pgwatch_tests.errors import ConnectionLostError
 from pgwatch_tests.leaks.model import TableLeak
+from pgwatch_tests.locks.capacity import Capacity
 from pgwatch_tests.locks.graph.settled_waits import settle
-from pgwatch_tests.locks.model import Capacity, LockSnapshot
+from pgwatch_tests.locks.model import LockSnapshot
 from pgwatch_tests.text.times import zone
 from pgwatch_tests.text.toned_text import text_of as text
 from pgwatch_tests.tui.answers.blocked_trend import SLOT_S

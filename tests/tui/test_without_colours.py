@@ -9,8 +9,9 @@ import pytest
 from textual.pilot import Pilot
 
 from pgwatch_tests.leaks.model import TableLeak
+from pgwatch_tests.locks.capacity import Capacity
 from pgwatch_tests.locks.graph.settled_waits import settle
-from pgwatch_tests.locks.model import Capacity, LockSnapshot
+from pgwatch_tests.locks.model import LockSnapshot
 from pgwatch_tests.reports.contention import heat_map
 from pgwatch_tests.sweep.model import Kept, TableRows
 from pgwatch_tests.text.toned_text import MARKS, Tone, Toned, text_of, told_by_marks

@@ -11,7 +11,8 @@ from typing import Protocol
 
 from psycopg import AsyncConnection
 
-from pgwatch_tests.locks.model import Capacity, LockSnapshot, LockTag, Party, PreparedTransaction, Session
+from pgwatch_tests.locks.capacity import Capacity
+from pgwatch_tests.locks.model import LockSnapshot, LockTag, Party, PreparedTransaction, Session
 from pgwatch_tests.locks.snapshot.edge_groups import edge_groups
 from pgwatch_tests.locks.snapshot.lock_table import LockTable
 from pgwatch_tests.locks.snapshot.process_row import HIDDEN, ProcessRow, short_text

@@ -8,9 +8,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar, cast
 
+from pgwatch_tests.locks.capacity import Capacity
 from pgwatch_tests.locks.lock_queue import LockQueue
 from pgwatch_tests.locks.model import (
-    Capacity,
     DeadlockCounts,
     EdgeGroup,
     LockSnapshot,

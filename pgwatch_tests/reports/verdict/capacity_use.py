@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 
-from pgwatch_tests.locks.model import Capacity, LockSnapshot
+from pgwatch_tests.locks.capacity import Capacity
+from pgwatch_tests.locks.model import LockSnapshot
 from pgwatch_tests.locks.snapshot.connection_usage import ConnectionGroup, connection_groups
 from pgwatch_tests.text.plain_text import plain
 

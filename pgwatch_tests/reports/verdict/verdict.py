@@ -11,9 +11,10 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
+from pgwatch_tests.locks.capacity import Capacity
 from pgwatch_tests.locks.diagnosis.evidence import patience
 from pgwatch_tests.locks.graph.lock_graph import LockGraph
-from pgwatch_tests.locks.model import Capacity, LockSnapshot, Party, Session
+from pgwatch_tests.locks.model import LockSnapshot, Party, Session
 from pgwatch_tests.locks.waits.session_waits import waits_for
 from pgwatch_tests.reports.locks.test_labels import label_of, name_of
 from pgwatch_tests.text import durations

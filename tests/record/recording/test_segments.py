@@ -14,9 +14,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
+from pgwatch_tests.locks.capacity import Capacity
 from pgwatch_tests.locks.lock_queue import LockQueue
 from pgwatch_tests.locks.model import (
-    Capacity,
     DeadlockCount,
     DeadlockCounts,
     EdgeGroup,

@@ -9,8 +9,9 @@ from dataclasses import replace
 
 import pytest
 
+from pgwatch_tests.locks.capacity import Capacity
 from pgwatch_tests.locks.graph.lock_graph import LockGraph
-from pgwatch_tests.locks.model import Capacity, LockSnapshot, Party, Session
+from pgwatch_tests.locks.model import LockSnapshot, Party, Session
 from pgwatch_tests.locks.waits.session_waits import waits_for
 from pgwatch_tests.reports.render.detail_text import detail_lines, joined
 from pgwatch_tests.reports.sessions import session_csv, session_json, session_table

@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 
 from pgwatch_tests.leaks.model import LeakReport, Skipped, TableLeak
+from pgwatch_tests.locks.capacity import Capacity
 from pgwatch_tests.locks.contention.last_troubles import Trouble
 from pgwatch_tests.locks.graph.lock_graph import LockGraph
 from pgwatch_tests.locks.graph.settled_waits import settle
-from pgwatch_tests.locks.model import Capacity, LockSnapshot, PreparedTransaction, Session
+from pgwatch_tests.locks.model import LockSnapshot, PreparedTransaction, Session
 from pgwatch_tests.reports.verdict.verdict import Clause, Facts, clauses
 from pgwatch_tests.reports.verdict.verdict_line import TROUBLE, WELL, fitted, text
 from pgwatch_tests.text.toned_text import Tone, text_of

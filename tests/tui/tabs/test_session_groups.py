@@ -6,8 +6,9 @@ from dataclasses import replace
 
 import pytest
 
+from pgwatch_tests.locks.capacity import Capacity
 from pgwatch_tests.locks.graph.settled_waits import settle
-from pgwatch_tests.locks.model import Capacity, LockSnapshot
+from pgwatch_tests.locks.model import LockSnapshot
 from pgwatch_tests.tui.app import Dashboard
 from pgwatch_tests.tui.keys.preferences import Preferences
 from pgwatch_tests.tui.tabs.sessions_tab import SessionsTab

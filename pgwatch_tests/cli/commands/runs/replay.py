@@ -107,8 +107,8 @@ def _document(source: ReplaySource, moment: datetime, form: Format) -> str:
 def _run(source: ReplaySource, moment: datetime) -> int:
     from pgwatch_tests.cli.runs.dashboard import preferences as dashboard_preferences
     from pgwatch_tests.settings.dashboard import DashboardSetting
-    from pgwatch_tests.tui.graceful_exit import run_until_left
     from pgwatch_tests.tui.replay.app import ReplayDashboard
+    from pgwatch_tests.tui.terminal.graceful_exit import run_until_left
 
     gc.freeze()
     gc.enable()

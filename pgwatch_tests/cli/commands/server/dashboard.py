@@ -19,7 +19,7 @@ from pgwatch_tests.settings.load import Flags, Settings
 
 if TYPE_CHECKING:
     from pgwatch_tests.locks.model import LockSnapshot
-    from pgwatch_tests.tui.first_picture import FirstPicture
+    from pgwatch_tests.tui.terminal.first_picture import FirstPicture
 
 _VALUES_BEFORE_GARBAGE = 20_000
 _CANNOT_DRAW = ("dumb", "unknown")
@@ -84,9 +84,9 @@ async def _watch(settings: Settings, seconds: float | None, theme: str | None, *
     async with LiveSource(settings) as source:
         first = asyncio.create_task(source.read())
         # Beside the loop, which connects meanwhile.
-        await asyncio.to_thread(import_module, "pgwatch_tests.tui.first_picture")
+        await asyncio.to_thread(import_module, "pgwatch_tests.tui.terminal.first_picture")
         from pgwatch_tests.cli.runs.dashboard import preferences
-        from pgwatch_tests.tui.first_picture import FirstPicture
+        from pgwatch_tests.tui.terminal.first_picture import FirstPicture
         from pgwatch_tests.tui.widgets.header_figures import live_manner
 
         preferred = preferences.user_file()
@@ -103,7 +103,7 @@ async def _watch(settings: Settings, seconds: float | None, theme: str | None, *
             from pgwatch_tests.text.plain_text import plain
             from pgwatch_tests.tui.app import Dashboard
             from pgwatch_tests.tui.database_desk import DatabaseDesk
-            from pgwatch_tests.tui.graceful_exit import run_until_left
+            from pgwatch_tests.tui.terminal.graceful_exit import run_until_left
 
             gc.freeze()
             # A poll of hundreds of sessions makes thousands of values, of which none is in a cycle.

@@ -1,7 +1,7 @@
 """Bursts of keys through a real terminal, into a dashboard that has much to draw, harm nobody.
 
-`BURSTS=50 pytest tests/tui/test_bursts_in_terminal.py` types each of them about three times; without that,
-one of every kind is typed.
+`BURSTS=50 pytest tests/tui/terminal/test_bursts_in_terminal.py` types each of them about three times;
+without that, one of every kind is typed.
 """
 
 from __future__ import annotations

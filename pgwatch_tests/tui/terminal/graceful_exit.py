@@ -15,7 +15,7 @@ from functools import partial
 from textual.app import App
 from textual.constants import DRIVER
 
-from pgwatch_tests.tui.quiet_driver import sleep_until_input
+from pgwatch_tests.tui.terminal.quiet_driver import sleep_until_input
 
 _LOOK_EVERY_S = 1.0
 

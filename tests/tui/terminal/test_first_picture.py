@@ -21,7 +21,7 @@ from pgwatch_tests.locks.graph.settled_waits import settle
 from pgwatch_tests.locks.model import LockSnapshot
 from pgwatch_tests.text.toned_text import Toned, text_of
 from pgwatch_tests.tui.app import Dashboard
-from pgwatch_tests.tui.first_picture import in_sequences, lines
+from pgwatch_tests.tui.terminal.first_picture import in_sequences, lines
 from pgwatch_tests.tui.widgets.header_figures import live_manner
 from screenshots.pictures import settled
 from tests.cli.running import environment
@@ -77,7 +77,7 @@ def test_no_line_leaves_its_place(shown: list[list[Toned]], width: int, height: 
 
 WAITS = """
 import signal, sys, termios
-from pgwatch_tests.tui.first_picture import FirstPicture
+from pgwatch_tests.tui.terminal.first_picture import FirstPicture
 from pgwatch_tests.tui.widgets.header_figures import live_manner
 from tests.tui.driving import blocked_snapshot
 with FirstPicture(live_manner(1.0, is_read_only=False)) as picture:

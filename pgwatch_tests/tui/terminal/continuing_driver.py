@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pgwatch_tests.tui.quiet_driver import QuietDriver
+from pgwatch_tests.tui.terminal.quiet_driver import QuietDriver
 
 _OTHER_SCREEN = "\x1b[?1049h"
 

@@ -11,7 +11,7 @@ from tests.waiting import PATIENCE_S
 
 CODE = """
 import signal, sys, time
-from pgwatch_tests.tui.graceful_exit import end_with_terminal
+from pgwatch_tests.tui.terminal.graceful_exit import end_with_terminal
 # Whoever runs the tests under nohup has it ignored already.
 signal.signal(signal.SIGHUP, signal.SIG_IGN if sys.argv[1:] == ["nohup"] else signal.SIG_DFL)
 end_with_terminal()

@@ -151,7 +151,7 @@ class FirstPicture:
         """Lets `app` draw over the picture; from now on it is shown no more."""
         self._handed_over = True
         if self.is_shown:
-            from pgwatch_tests.tui.continuing_driver import ContinuingDriver
+            from pgwatch_tests.tui.terminal.continuing_driver import ContinuingDriver
 
             app.driver_class = ContinuingDriver
 
