@@ -27,7 +27,7 @@ _BLOCKER = {OURS: rb"blocks \d+", PEER: rb"BLOCKING QUERIES.*transactionid +Excl
 _LIST_OF_BLOCKERS = b"3"
 _KEYS = ((b"2", rb"Waits for"), (b"1", rb"blocks \d+"))
 """The tab of sessions, and back: keys that draw all rows, with what only their answer shows."""
-_SETTLE_S = 2.0
+_SETTLE_S = 4.0  # our first data is there before our tabs are, and before leaks are counted
 _BETWEEN_KEYS_S = 0.17  # no divisor of the poll's interval
 
 

@@ -246,7 +246,7 @@ def _calm(snapshot: LockSnapshot, run_pids: frozenset[int]) -> Clause:
     known_s = [age_s for age_s in ages_s if age_s is not None]
     if not suite or len(known_s) < len(ages_s) or min(known_s) < STILL_S:
         return Clause((nothing,), "good")
-    still = durations.in_words(min(known_s))
+    still = durations.in_words(_in_steps(min(known_s)))
     if all(one.state == "idle" for one in suite):
         idle = f"all {len(suite):,} sessions" if len(suite) > 1 else "the only session"
         outside = "the cause is outside of the database"
@@ -269,6 +269,12 @@ def _calm(snapshot: LockSnapshot, run_pids: frozenset[int]) -> Clause:
         ),
         "warning",
     )
+
+
+def _in_steps(still_s: float) -> float:
+    """An age that is told all the time, in steps: to draw each second of it anew tells nobody more."""
+    step_s = 5.0 if still_s < 60.0 else 10.0
+    return still_s // step_s * step_s
 
 
 def _suite(clients: Sequence[Session], database: str) -> Sequence[Session]:

@@ -136,7 +136,7 @@ def test_what_a_suite_waits_for_that_hangs_though_nothing_is_blocked(
     doing: tuple[tuple[str, str | None, str | None], ...], words: str
 ) -> None:
     said = verdict(quiet_suite(*doing))
-    assert said.startswith("Nothing is blocked, but no session has changed for 34 s: ")
+    assert said.startswith("Nothing is blocked, but no session has changed for 30 s: ")
     assert words in said
     assert "good" not in tones(quiet_suite(*doing))
 
@@ -144,7 +144,7 @@ def test_what_a_suite_waits_for_that_hangs_though_nothing_is_blocked(
 def test_idle_sessions_point_outside_of_the_database() -> None:
     idle = quiet_suite(*[("idle", "Client", "ClientRead")] * 12)
     assert verdict(idle).startswith(
-        "Nothing is blocked, all 12 sessions idle for 34 s: if the suite hangs, "
+        "Nothing is blocked, all 12 sessions idle for 30 s: if the suite hangs, "
         "the cause is outside of the database"
     )
     assert "idle" not in verdict(quiet_suite(("idle", None, None), still_s=2.0))
