@@ -37,7 +37,6 @@ ELSEWHERE: Mapping[str, str] = {
     "tests/demo/test_flaky_suite.py": "the demo's suite, which has the wheel's server",
     "tests/demo/test_run.py": "the demo, which has the wheel's server",
     "tests/booking_example/test_verdicts.py": "the example's suite; the plugin's parts have their own tests",
-    "tests/docs/test_plugin_page.py": "examples of what has its own tests",
     "tests/docs/test_examples.py": "examples of what has its own tests",
     "tests/pytest_plugin/blocking/test_interference_run.py": "texts of statements; the log has its own tests",
     "tests/pytest_plugin/blocking/test_limit_options.py": "options; limits of sessions have their own tests",

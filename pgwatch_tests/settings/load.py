@@ -226,6 +226,10 @@ def _ignored(value: object, where: str) -> IgnoreSetting:
     raise ConfigurationError(f"{where}: an entry is SCHEMA[.TABLE[.COLUMN]], or a table with what and reason")
 
 
+def _no_blank(text: str) -> str | None:
+    return text if text.strip() else None
+
+
 def _text(variable: str) -> str | None:
     return variable or None
 
@@ -279,7 +283,9 @@ class _Setting(Field):
 
 # Key in pyproject.toml, parser, attribute of Settings if it is another, flag.
 SETTINGS = (
-    _Setting("dsn", _parse_dsn, "", "--dsn", lambda flags: flags.dsn, more_variables=("DATABASE_URL",)),
+    _Setting(
+        "dsn", _parse_dsn, "", "--dsn", lambda flags: flags.dsn, _no_blank, more_variables=("DATABASE_URL",)
+    ),
     _Setting("markers", _parse_markers, "", "--marker", lambda flags: flags.markers or None, _lines),
     _Setting("ignore", _parse_ignore, "", "--ignore", lambda flags: flags.ignore or None, _lines),
     _Setting("refresh", parse_seconds, "refresh_s", "--refresh", lambda flags: flags.refresh_s, _as_it_is),

@@ -186,7 +186,7 @@ def test_variables_set_what_files_do(tmp_path: Path) -> None:
         "PGWATCH_SCHEDULE": "not read",
     }
     assert load(Flags(), environ, project(tmp_path, 'test_databases = ["app"]\nmin_age = 3')) == Settings(
-        Dsn("", "libpq's environment"),
+        Dsn("", "no server is named"),
         lock_timeout_s=0.5,
         connect_timeout_s=2.0,
         count_timeout_s=9.0,
