@@ -84,7 +84,7 @@ class ActingApp(AppWithPast):
         parties = tab.marked or [one for one in (tab.selected,) if one is not None]
         if self._actions is not None and parties and graph is not None:
             tab.table.choose()
-            self._actions.ask(graph, parties, how, tab.let_go)
+            self._actions.ask(graph, parties, how, tab.let_go, marked=bool(tab.marked))
 
     def action_follow_advice(self) -> None:
         """Asks whether to do what the advice about the selected session says."""

@@ -100,10 +100,19 @@ class SessionActions:
         self.done: deque[Done] = deque(maxlen=_MOST_KEPT)
         """The last ones, the newest first."""
 
-    def ask(self, graph: LockGraph, parties: Sequence[Party], how: How, answered: Callable[[], None]) -> None:
+    def ask(
+        self,
+        graph: LockGraph,
+        parties: Sequence[Party],
+        how: How,
+        answered: Callable[[], None],
+        *,
+        marked: bool = False,
+    ) -> None:
         """Asks whether to cancel the statements of `parties`, or to end these sessions.
 
-        Of one that is blocked itself, the question is about its root blocker, with a key for itself. Where
+        Of one that is blocked itself, the question is about its root blocker, with a key for itself; of one
+        that was `marked`, about no other. Where
         all are idle, a cancel would do nothing: the question is about ending them, and says so. Once
         confirmed, `answered` is called.
         """
@@ -125,7 +134,7 @@ class SessionActions:
             note = f"A cancel does nothing to {'an idle session' if len(actions) == 1 else 'idle sessions'}: "
             note += "only an end does."
             actions = [action_on(graph, one.party, "terminate") for one in actions]
-        root = _root_first(graph, actions[0], how) if len(actions) == 1 else None
+        root = _root_first(graph, actions[0], how) if len(actions) == 1 and not marked else None
         asked, other = (tuple(actions), None) if root is None else ((root,), actions[0])
         if other is not None and self.refusal(graph, asked[0]) and not self.refusal(graph, other):
             asked, other = (other,), asked[0]

@@ -271,6 +271,8 @@ class TabbedApp(KeyedApp):
         """Returns from the filter line to the filtered table."""
         self._filter_line.show(self._active)
         self._focus_table()
+        # Whoever has filtered looks at what is left: it hasn't gone, as a row does that a poll no longer has.
+        self._tab.table.take_first()
 
     def action_escape(self) -> None:
         """Clears the marks, else the filter, else dismisses the toasts; without any, goes back further."""

@@ -26,15 +26,17 @@ async def test_on_a_waiter_the_root_is_asked_about_first(rows: int, who: str, pi
     async with app.run_test(notifications=True, size=(140, 40)) as pilot:
         await settled(pilot)
         await pilot.press(*["down"] * rows, "K")
-        await until_drawn(pilot, "End the session of pid 1?")
+        await until_drawn(pilot, "End the session of pid 1, for which test_")
         asked = dialog_text(app)
+        assert f"for which {who} waits?" in asked
+        assert f"b {who} instead" in screen_text(app)
         assert "frees nobody at once" in asked
         assert f"{who}, which was asked about, waits for it. Ending that one frees {frees}: press b." in asked
         await pilot.press("b")
         await until_drawn(pilot, f"End the session of pid {pid}?")
         assert "The root blocker is test_root (gw0, pid 1): press b to select it instead." in dialog_text(app)
         await pilot.press("b")
-        await until_drawn(pilot, "End the session of pid 1?")
+        await until_drawn(pilot, "End the session of pid 1, for which test_")
         await confirm(pilot)
         await settled(pilot)
     [action] = doing.asked
@@ -48,7 +50,7 @@ async def test_a_cancel_of_a_waiter_ends_an_idle_root() -> None:
     async with app.run_test(size=(140, 40)) as pilot:
         await settled(pilot)
         await pilot.press("down", "C")
-        await until_drawn(pilot, "End the session of pid 1?")
+        await until_drawn(pilot, "End the session of pid 1, for which test_")
         await pilot.press("b")
         await until_drawn(pilot, "Cancel the statement of pid 2?")
         await confirm(pilot)
@@ -56,6 +58,20 @@ async def test_a_cancel_of_a_waiter_ends_an_idle_root() -> None:
     [action] = doing.asked
     assert isinstance(action, SessionAction)
     assert (action.how, action.pid) == ("cancel", 2)
+
+
+async def test_one_that_is_marked_is_asked_about_itself() -> None:
+    doing = Doing()
+    _, app = dashboard(chain(), doing)
+    async with app.run_test(notifications=True, size=(140, 40)) as pilot:
+        await settled(pilot)
+        await pilot.press("down", "space", "K")
+        await until_drawn(pilot, "End the session of pid 2?")
+        await confirm(pilot)
+        await settled(pilot)
+    [action] = doing.asked
+    assert isinstance(action, SessionAction)
+    assert (action.how, action.pid) == ("terminate", 2)
 
 
 async def test_one_key_does_what_the_advice_says() -> None:

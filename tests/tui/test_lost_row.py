@@ -66,3 +66,19 @@ async def test_the_first_row_is_selected_after_a_while(
             await until(pilot, lambda: app.query_one(DetailPane).display)
             await pilot.press("K")
             await until(pilot, lambda: len(app.screen_stack) == 2)
+
+
+async def test_a_row_that_was_filtered_away_makes_place_for_the_first_that_fits(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(live_table, "_LOST_S", 10_000.0)
+    both = settle(None, snapshot((edge(2, 1), edge(4, 3, target="advisory lock 7"))))
+    app = Feed(both, leak_report()).dashboard(act=Doing())
+    async with app.run_test(size=(100, 24)) as pilot:
+        await settled(pilot)
+        table = app.query_one("#lock-tree", LiveTable)
+        # Whoever has moved the cursor means a row.
+        await pilot.press("down", "up", "slash", *"advis", "enter")
+        await until(pilot, lambda: table.row_count == 2)
+        await settled(pilot)
+        assert (table.current_key or "").startswith("pid 3 ")

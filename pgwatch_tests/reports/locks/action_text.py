@@ -131,6 +131,20 @@ def _of_waiter(graph: LockGraph, action: SessionAction, root_instead: str) -> li
     return [f"It is blocked itself. {ends} it {frees}. The root blocker is {plain(graph.who(root))}{how}."]
 
 
+def question_for_waiter(root: Action, waiter: Action) -> str:
+    """The question about a root blocker where one that waits for it was asked about."""
+    return f"{question(root).removesuffix('?')}, for which {_short(waiter)} waits?"
+
+
+def key_of_waiter(waiter: Action) -> str:
+    """What the key does that swaps the question to the waiter: `test_b (gw1, pid 3) instead`."""
+    return f"{_short(waiter)} instead"
+
+
+def _short(action: Action) -> str:
+    return plain(action.who if isinstance(action, SessionAction) else str(action.party))
+
+
 def instead(graph: LockGraph, waiter: Action, key: str) -> str:
     """`test_b (gw1, pid 3) waits for it. Ending that one frees nobody: press b.`"""
     who = waiter.who if isinstance(waiter, SessionAction) else str(waiter.party)

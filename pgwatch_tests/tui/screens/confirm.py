@@ -18,7 +18,9 @@ from pgwatch_tests.reports.locks.action_text import (
     facts,
     in_short,
     instead,
+    key_of_waiter,
     question,
+    question_for_waiter,
     question_of_all,
     refused,
     refused_of_all,
@@ -91,13 +93,16 @@ class ConfirmScreen(QuestionScreen[tuple[Action, ...] | None]):
             [action] = actions
             lines = [*filter(None, [self._note]), *refused(self._refusal(action))]
             lines += advice(graph, action, "press K", "press b to select it instead" if self._other else "")
-            if self._other is not None and graph.root_of(self._other.party) == action.party:
-                lines.append(instead(graph, self._other, "press b"))
+            words, other = question(action), self._other
+            if other is not None and graph.root_of(other.party) == action.party:
+                words = question_for_waiter(action, other)
+                lines.append(instead(graph, other, "press b"))
             return Question(
-                question(action),
-                tuple(f"{name:<{_NAMES - 1}} {words}" for name, words in facts(graph, action)),
+                words,
+                tuple(f"{name:<{_NAMES - 1}} {fact}" for name, fact in facts(graph, action)),
                 "\n".join(lines),
                 hanging=_NAMES,
+                keys="" if other is None else f"b {key_of_waiter(other)}",
             )
         refusals = [self._refusal(one) for one in actions]
         facts_of_all = [in_short(graph, one, why) for one, why in zip(actions, refusals, strict=True)]

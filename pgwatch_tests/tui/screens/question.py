@@ -35,6 +35,8 @@ class Question:
     facts: tuple[Cell, ...]
     advice: str = ""
     hanging: int = 0
+    keys: str = ""
+    """What other keys do here, beside yes and no."""
 
 
 class QuestionScreen(ModalScreen[T]):
@@ -138,6 +140,8 @@ class QuestionScreen(ModalScreen[T]):
 
     def _show_keys(self) -> None:
         keys = "y yes · n no" if self._was_quiet_at(_now_s()) else "n no"
+        if self._question.keys:
+            keys = f"{keys} · {self._question.keys}"
         box = self.query_one("#box")
         if box.scroll_y < box.max_scroll_y:
             keys = f"↓ more below · {keys}"

@@ -177,7 +177,7 @@ class LiveTable(RowTable):
     def let_go(self) -> None:
         """Takes the selected row for not chosen: what removes it was confirmed, so the first row is next."""
         self._is_chosen = False
-        self._take_first()
+        self.take_first()
 
     def _fill(self, rows: tuple[LiveRow, ...], heir: Heir | None) -> None:
         if self._rows:
@@ -220,9 +220,10 @@ class LiveTable(RowTable):
         """Selects the first row once nobody can still mean the lost one: what to do must stay in sight."""
         if self._without_row is not None:
             self._without_row.stop()
-        self._without_row = self.set_timer(_LOST_S, self._take_first)
+        self._without_row = self.set_timer(_LOST_S, self.take_first)
 
-    def _take_first(self) -> None:
+    def take_first(self) -> None:
+        """Selects the first row, unless one is selected."""
         if not self.show_cursor and self._rows:
             self.put_cursor(0, shown=False)
             self.show_cursor = True
