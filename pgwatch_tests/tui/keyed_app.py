@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -160,9 +161,9 @@ class KeyedApp(AppWithLaterTabs):
         else:
             self.call_later(self.run_action, action, node)
 
+    @abstractmethod
     async def open_tab(self, tab: str) -> None:
         """Opens the tab of that pane."""
-        raise NotImplementedError
 
     def action_help(self) -> None:
         """Shows what the keys do here."""

@@ -29,13 +29,11 @@ from pgwatch_tests.text.toned_text import Tone, Toned, shortened, told_by_marks
 from pgwatch_tests.tui.tabs.lock_rows import COLUMNS, live_rows
 from pgwatch_tests.tui.widgets.column_widths import widths
 from pgwatch_tests.tui.widgets.header_figures import Manner, header_line, with_runs
-from pgwatch_tests.tui.widgets.table_rows import longest_cells
+from pgwatch_tests.tui.widgets.table_rows import PADDING, SCROLLBAR, longest_cells
 
 if TYPE_CHECKING:
     from textual.app import App
 
-_PADDING = 1
-_SCROLLBAR = 2
 _TABS = 2
 """Lines of the tabs, between the verdict and the table."""
 _FOOTER = 1
@@ -62,8 +60,8 @@ def lines(
     """Yields the dashboard's lines of a snapshot, from the first one down, for `size` columns and rows."""
     width, height = size
     graph = graph_of(snapshot)
-    room = width - 2 * _PADDING
-    edge = Toned(" " * _PADDING)
+    room = width - 2 * PADDING
+    edge = Toned(" " * PADDING)
     trend = (snapshot.blocked,)
     yield (edge, *header_line(snapshot, trend, manner, room, marks=marks))
     yield (edge, *fitted(clauses(graph, with_runs(Facts(), snapshot)), room))
@@ -75,7 +73,7 @@ def lines(
         right = [column.right for column in COLUMNS]
         rows = [replace(row, cells=told_by_marks(row.cells, row.tone, right)) for row in rows]
     contents = longest_cells((row.cells for row in rows), len(COLUMNS))
-    given = widths(COLUMNS, contents, width - _SCROLLBAR, 2 * _PADDING)
+    given = widths(COLUMNS, contents, width - SCROLLBAR, 2 * PADDING)
     yield _row([(Toned(column.label, "lit"),) for column in COLUMNS], given)
     for row in rows:
         cells = [
@@ -90,7 +88,7 @@ def _row(cells: Sequence[Line], given: Sequence[int]) -> Line:
     for cell, column, width in zip(cells, COLUMNS, given, strict=True):
         if width:
             free = Toned(" " * (width - sum(cell_len(part.text) for part in cell)))
-            edge = Toned(" " * _PADDING)
+            edge = Toned(" " * PADDING)
             line += [edge, free, *cell, edge] if column.right else [edge, *cell, free, edge]
     return line
 

@@ -17,10 +17,9 @@ from textual.widgets import Input
 from pgwatch_tests.tui.keys.tab_keys import TABLE_KEYS
 from pgwatch_tests.tui.widgets.column_widths import Column, widths
 from pgwatch_tests.tui.widgets.detail_pane import DetailPane
-from pgwatch_tests.tui.widgets.row_table import PADDING, RowTable
-from pgwatch_tests.tui.widgets.table_rows import LiveRow, longest_cells
+from pgwatch_tests.tui.widgets.row_table import RowTable
+from pgwatch_tests.tui.widgets.table_rows import PADDING, SCROLLBAR, LiveRow, longest_cells
 
-_SCROLLBAR = 2
 _LOST_S = 3.0
 """Seconds without a selected row, after its row has gone: a key that was meant for it must hit no other."""
 _SLACK = 12
@@ -297,7 +296,7 @@ class LiveTable(RowTable):
         """
         around = (node.size.width for node in self.ancestors if isinstance(node, Widget))
         width = self.size.width or next(filter(None, around), 0)
-        return width - _SCROLLBAR
+        return width - SCROLLBAR
 
 
 def _position(rows: Sequence[LiveRow], key: str) -> int | None:

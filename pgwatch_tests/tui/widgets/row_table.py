@@ -23,13 +23,11 @@ from textual.strip import Strip
 
 from pgwatch_tests.text.toned_text import Cell, Tone, Toned, marked, shortened, told_by_marks
 from pgwatch_tests.tui.widgets.column_widths import Column
-from pgwatch_tests.tui.widgets.table_rows import LiveRow
+from pgwatch_tests.tui.widgets.table_rows import PADDING, LiveRow
 from pgwatch_tests.tui.widgets.themes import tone_styles
 
 HEAD = 1
 """Lines of the head, which stays when the rows are scrolled."""
-PADDING = 1
-"""Cells of the terminal at either side of a column."""
 
 _ToneStyles = Mapping[Tone, Style]
 

@@ -9,6 +9,11 @@ from rich.cells import cell_len
 
 from pgwatch_tests.text.toned_text import Cell, Tone, text_of
 
+PADDING = 1
+"""Cells at both sides of each column."""
+SCROLLBAR = 2
+"""Cells at the right of a table that no column takes."""
+
 
 @dataclass(frozen=True, slots=True)
 class LiveRow:
