@@ -19,7 +19,7 @@ from pgwatch_tests.tui.later_tabs import AppWithLaterTabs
 from pgwatch_tests.tui.screens.help import HelpScreen
 from pgwatch_tests.tui.tabs.tab import TAB_ACTIONS, DashboardTab
 from pgwatch_tests.tui.tabs.tab_place import TabPlace
-from pgwatch_tests.tui.widgets.live_table import LiveTable
+from pgwatch_tests.tui.widgets.tables.live_table import LiveTable
 
 _OF_TABS = ("next_root", "next_deadlock", "fold", "group")
 """Actions about which the open tab knows best, besides TAB_ACTIONS."""

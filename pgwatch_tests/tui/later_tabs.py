@@ -13,8 +13,8 @@ from textual.widgets import TabbedContent, TabPane
 from pgwatch_tests.tui.tabs.tab import DashboardTab
 from pgwatch_tests.tui.tabs.tab_place import TabPlace
 from pgwatch_tests.tui.toasts import AppWithToasts
-from pgwatch_tests.tui.widgets.live_table import LiveTable
 from pgwatch_tests.tui.widgets.status_line import StatusLine
+from pgwatch_tests.tui.widgets.tables.live_table import LiveTable
 
 
 class AppWithLaterTabs(AppWithToasts):

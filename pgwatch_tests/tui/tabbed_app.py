@@ -24,9 +24,9 @@ from pgwatch_tests.tui.tabs.tab import TAB_ACTIONS, DashboardTab, TabData
 from pgwatch_tests.tui.tabs.tab_place import TabPlace
 from pgwatch_tests.tui.widgets.filter_line import FilterLine
 from pgwatch_tests.tui.widgets.footer import StillFooter
-from pgwatch_tests.tui.widgets.live_table import LiveTable
 from pgwatch_tests.tui.widgets.status_line import StatusLine
 from pgwatch_tests.tui.widgets.still_text import StillText
+from pgwatch_tests.tui.widgets.tables.live_table import LiveTable
 from pgwatch_tests.tui.widgets.themes import DARK, THEMES, with_cursor
 
 _COPIED_SHOWN = 80

@@ -14,7 +14,7 @@ from pgwatch_tests.locks.graph.settled_waits import settle
 from pgwatch_tests.locks.model import HeldLock, LockSnapshot, Party
 from pgwatch_tests.tui.app import Dashboard
 from pgwatch_tests.tui.tabs.locks_tab import LocksTab
-from pgwatch_tests.tui.widgets.live_table import LiveTable
+from pgwatch_tests.tui.widgets.tables.live_table import LiveTable
 from screenshots.pictures import settled
 from tests.locks.snapshots import edge, session, snapshot
 from tests.tui.acting import Doing, locked

@@ -15,7 +15,7 @@ from pgwatch_tests.tui.app import Dashboard
 from pgwatch_tests.tui.database_desk import DatabaseDesk
 from pgwatch_tests.tui.screens.databases import DatabasesScreen, database_rows
 from pgwatch_tests.tui.widgets.filter_line import RowFilter, of_database
-from pgwatch_tests.tui.widgets.live_table import LiveTable
+from pgwatch_tests.tui.widgets.tables.live_table import LiveTable
 from screenshots.pictures import settled
 from tests.locks.snapshots import session, snapshot
 from tests.servers.sessions import Database

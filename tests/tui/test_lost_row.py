@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from pgwatch_tests.locks.graph.settled_waits import settle
-from pgwatch_tests.tui.widgets import live_table
 from pgwatch_tests.tui.widgets.detail_pane import DetailPane
-from pgwatch_tests.tui.widgets.live_table import LiveTable
+from pgwatch_tests.tui.widgets.tables import live_table
+from pgwatch_tests.tui.widgets.tables.live_table import LiveTable
 from screenshots.pictures import settled
 from tests.locks.snapshots import edge, session, snapshot
 from tests.tui.acting import Doing

@@ -18,7 +18,7 @@ from pgwatch_tests.text.times import zone
 from pgwatch_tests.text.toned_text import text_of as text
 from pgwatch_tests.tui.answers.blocked_trend import SLOT_S
 from pgwatch_tests.tui.widgets.header_figures import Manner, header_line
-from pgwatch_tests.tui.widgets.live_table import LiveTable
+from pgwatch_tests.tui.widgets.tables.live_table import LiveTable
 from screenshots.pictures import settled
 from tests.locks.snapshots import MOMENT, edge, session, snapshot
 from tests.tui.acting import Doing

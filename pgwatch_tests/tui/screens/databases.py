@@ -15,9 +15,9 @@ from textual.widgets import Static
 
 from pgwatch_tests.locks.model import LockSnapshot, Session
 from pgwatch_tests.text.plain_text import plain, shortened_middle
-from pgwatch_tests.tui.widgets.column_widths import Column
-from pgwatch_tests.tui.widgets.live_table import LiveTable
-from pgwatch_tests.tui.widgets.table_rows import LiveRow
+from pgwatch_tests.tui.widgets.tables.column_widths import Column
+from pgwatch_tests.tui.widgets.tables.live_table import LiveTable
+from pgwatch_tests.tui.widgets.tables.table_rows import LiveRow
 
 _COLUMNS = (
     Column("Database", least=12, cut=shortened_middle),

@@ -28,12 +28,12 @@ from pgwatch_tests.text.times import clock
 from pgwatch_tests.text.toned_text import Cell, Toned
 from pgwatch_tests.tui.screens.row import RowScreen
 from pgwatch_tests.tui.tabs.tab import DashboardTab, TabData
-from pgwatch_tests.tui.widgets.column_widths import Column
 from pgwatch_tests.tui.widgets.detail_pane import DetailPane
 from pgwatch_tests.tui.widgets.heat_map_view import HeatMapView
-from pgwatch_tests.tui.widgets.live_table import LiveTable
 from pgwatch_tests.tui.widgets.still_text import StillText
-from pgwatch_tests.tui.widgets.table_rows import LiveRow
+from pgwatch_tests.tui.widgets.tables.column_widths import Column
+from pgwatch_tests.tui.widgets.tables.live_table import LiveTable
+from pgwatch_tests.tui.widgets.tables.table_rows import LiveRow
 
 ContentionGrouping = Literal["test", "object", "cause"]
 

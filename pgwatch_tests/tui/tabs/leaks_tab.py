@@ -27,8 +27,8 @@ from pgwatch_tests.tui.screens.leak import LeakScreen, ReadRows
 from pgwatch_tests.tui.tabs.leak_rows import COLUMNS, LeakGrouping, LeakKeys, LeakRow, leak_rows, test_rows
 from pgwatch_tests.tui.tabs.tab import DashboardTab, TabData
 from pgwatch_tests.tui.widgets.detail_pane import DetailPane
-from pgwatch_tests.tui.widgets.live_table import LiveTable
 from pgwatch_tests.tui.widgets.still_text import StillText
+from pgwatch_tests.tui.widgets.tables.live_table import LiveTable
 
 
 class LeaksTab(DashboardTab):

@@ -15,8 +15,8 @@ from pgwatch_tests.reports.locks.test_labels import TestLabel, beside, label_of,
 from pgwatch_tests.text import durations
 from pgwatch_tests.text.plain_text import one_line, plain, shortened_middle, shortened_test
 from pgwatch_tests.text.toned_text import Cell, Tone, Toned
-from pgwatch_tests.tui.widgets.column_widths import Column
-from pgwatch_tests.tui.widgets.table_rows import LiveRow
+from pgwatch_tests.tui.widgets.tables.column_widths import Column
+from pgwatch_tests.tui.widgets.tables.table_rows import LiveRow
 
 _TEST = Column("Test", least=20, enough=48, cut=shortened_test)
 _DATABASE = Column("Database", rank=2, least=8, enough=20, cut=shortened_middle)

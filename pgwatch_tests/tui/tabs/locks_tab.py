@@ -32,9 +32,9 @@ from pgwatch_tests.text.toned_text import Cell
 from pgwatch_tests.tui.tabs.lock_rows import COLUMNS, COLUMNS_OF_SEVERAL, NONE_LIT, LockRows, lit_guides
 from pgwatch_tests.tui.tabs.tab import DashboardTab, TabData
 from pgwatch_tests.tui.widgets.detail_pane import TALL, DetailPane
-from pgwatch_tests.tui.widgets.live_table import LiveTable
-from pgwatch_tests.tui.widgets.row_table import HEAD
 from pgwatch_tests.tui.widgets.still_text import StillText
+from pgwatch_tests.tui.widgets.tables.live_table import LiveTable
+from pgwatch_tests.tui.widgets.tables.row_table import HEAD
 from pgwatch_tests.tui.widgets.tree_table import TreeTable
 
 _SWITCHES_KEPT = 500

@@ -11,8 +11,8 @@ from pgwatch_tests.reports.sessions.session_rows import Order, SessionRow
 from pgwatch_tests.text import durations
 from pgwatch_tests.text.plain_text import shortened_middle, shortened_test
 from pgwatch_tests.text.toned_text import Cell, Toned
-from pgwatch_tests.tui.widgets.column_widths import Column
-from pgwatch_tests.tui.widgets.table_rows import LiveRow
+from pgwatch_tests.tui.widgets.tables.column_widths import Column
+from pgwatch_tests.tui.widgets.tables.table_rows import LiveRow
 
 COLUMNS = (
     Column("Test", least=16, enough=28, cut=shortened_test),

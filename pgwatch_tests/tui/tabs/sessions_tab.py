@@ -36,7 +36,7 @@ from pgwatch_tests.tui.tabs.session_table import (
 from pgwatch_tests.tui.tabs.tab import DashboardTab, TabData
 from pgwatch_tests.tui.widgets.detail_pane import TALL, DetailPane
 from pgwatch_tests.tui.widgets.still_text import StillText
-from pgwatch_tests.tui.widgets.table_rows import LiveRow
+from pgwatch_tests.tui.widgets.tables.table_rows import LiveRow
 from pgwatch_tests.tui.widgets.tree_table import TreeTable
 
 _BAR, _SHORT_BAR = 20, 8

@@ -17,8 +17,8 @@ from pgwatch_tests.text import durations
 from pgwatch_tests.text.plain_text import plain, shortened_middle
 from pgwatch_tests.text.times import clock, day_and_minute, day_and_time
 from pgwatch_tests.text.toned_text import Cell, Tone, Toned
-from pgwatch_tests.tui.widgets.column_widths import Column
-from pgwatch_tests.tui.widgets.table_rows import LiveRow
+from pgwatch_tests.tui.widgets.tables.column_widths import Column
+from pgwatch_tests.tui.widgets.tables.table_rows import LiveRow
 
 SweepsSection = Literal["plan", "jobs", "history"]
 

@@ -32,8 +32,8 @@ from pgwatch_tests.tui.tabs.sweep_desk import JobDesk, SweepDesk, SweepUnderWay
 from pgwatch_tests.tui.tabs.sweeps_state import COLUMNS, SweepsSection, SweepsState, capitalised, next_sweep
 from pgwatch_tests.tui.tabs.tab import DashboardTab, TabData
 from pgwatch_tests.tui.widgets.detail_pane import DetailPane
-from pgwatch_tests.tui.widgets.live_table import LiveTable
 from pgwatch_tests.tui.widgets.still_text import StillText
+from pgwatch_tests.tui.widgets.tables.live_table import LiveTable
 from pgwatch_tests.tui.workers import start_worker
 
 _JOBS_EVERY_S = 5.0

@@ -18,9 +18,9 @@ from pgwatch_tests.text.toned_text import Cell
 from pgwatch_tests.tui.answers.leak_trend import LeakTrend
 from pgwatch_tests.tui.widgets.detail_pane import DetailPane
 from pgwatch_tests.tui.widgets.filter_line import RowFilter
-from pgwatch_tests.tui.widgets.live_table import Heir, LiveTable
 from pgwatch_tests.tui.widgets.still_text import StillText
-from pgwatch_tests.tui.widgets.table_rows import LiveRow
+from pgwatch_tests.tui.widgets.tables.live_table import Heir, LiveTable
+from pgwatch_tests.tui.widgets.tables.table_rows import LiveRow
 
 if TYPE_CHECKING:
     from pgwatch_tests.leaks.model import LeakReport

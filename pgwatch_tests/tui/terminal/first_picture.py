@@ -27,9 +27,9 @@ from pgwatch_tests.reports.verdict.verdict import Facts, clauses
 from pgwatch_tests.reports.verdict.verdict_line import fitted
 from pgwatch_tests.text.toned_text import Tone, Toned, shortened, told_by_marks
 from pgwatch_tests.tui.tabs.lock_rows import COLUMNS, live_rows
-from pgwatch_tests.tui.widgets.column_widths import widths
 from pgwatch_tests.tui.widgets.header_figures import Manner, header_line, with_runs
-from pgwatch_tests.tui.widgets.table_rows import PADDING, SCROLLBAR, longest_cells
+from pgwatch_tests.tui.widgets.tables.column_widths import widths
+from pgwatch_tests.tui.widgets.tables.table_rows import PADDING, SCROLLBAR, longest_cells
 
 if TYPE_CHECKING:
     from textual.app import App

@@ -8,8 +8,8 @@ from typing import ClassVar
 from textual.binding import BindingType
 
 from pgwatch_tests.tui.keys.tab_keys import FOLD_KEYS
-from pgwatch_tests.tui.widgets.column_widths import Column
-from pgwatch_tests.tui.widgets.live_table import LiveTable
+from pgwatch_tests.tui.widgets.tables.column_widths import Column
+from pgwatch_tests.tui.widgets.tables.live_table import LiveTable
 
 
 class TreeTable(LiveTable):

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from pgwatch_tests.locks.model import LockSnapshot
 from pgwatch_tests.record.recording.segments import as_recorded
 from pgwatch_tests.tui.answers.past import Past
-from pgwatch_tests.tui.widgets.live_table import LiveTable
+from pgwatch_tests.tui.widgets.tables.live_table import LiveTable
 from screenshots.pictures import settled
 from tests.locks.snapshots import MOMENT, edge, session, snapshot
 from tests.tui.acting import Doing

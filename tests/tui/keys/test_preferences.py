@@ -9,7 +9,7 @@ import pytest
 from pgwatch_tests.tui.app import Dashboard
 from pgwatch_tests.tui.keys.preferences import Preferences
 from pgwatch_tests.tui.tabs.sessions_tab import SessionsTab
-from pgwatch_tests.tui.widgets.live_table import LiveTable
+from pgwatch_tests.tui.widgets.tables.live_table import LiveTable
 from screenshots.pictures import settled
 from tests.locks.snapshots import edge, session, snapshot
 from tests.tui.acting import locked

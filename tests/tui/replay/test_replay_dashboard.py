@@ -21,7 +21,7 @@ from pgwatch_tests.record.recording.writer import RecordingWriter
 from pgwatch_tests.record.replay.source import Picture, ReplaySource, opened
 from pgwatch_tests.tui.replay.app import ReplayDashboard
 from pgwatch_tests.tui.replay.time_line import TimeLine
-from pgwatch_tests.tui.widgets.live_table import LiveTable
+from pgwatch_tests.tui.widgets.tables.live_table import LiveTable
 from screenshots.pictures import settled
 from screenshots.zone import local_zone
 from tests.record.recordings import BEGAN, leak_report, make_recording, story

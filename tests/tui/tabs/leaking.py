@@ -19,8 +19,8 @@ from pgwatch_tests.leaks.model import (
 )
 from pgwatch_tests.text.toned_text import Tone
 from pgwatch_tests.tui.app import Dashboard
-from pgwatch_tests.tui.widgets.live_table import LiveTable
 from pgwatch_tests.tui.widgets.still_text import StillText
+from pgwatch_tests.tui.widgets.tables.live_table import LiveTable
 from pgwatch_tests.tui.widgets.themes import tone_styles
 from screenshots.pictures import settled
 from tests.locks.snapshots import snapshot

@@ -14,7 +14,7 @@ from pgwatch_tests.locks.graph.settled_waits import settle
 from pgwatch_tests.text.times import clock
 from pgwatch_tests.tui.tabs.contention_tab import ContentionTab
 from pgwatch_tests.tui.widgets.heat_map_view import HeatMapView
-from pgwatch_tests.tui.widgets.live_table import LiveTable
+from pgwatch_tests.tui.widgets.tables.live_table import LiveTable
 from screenshots.pictures import settled
 from tests.locks.snapshots import MOMENT, edge, session, snapshot
 from tests.tui.driving import Feed, blocked_snapshot, dialog_text, leak_report, screen_text, text_of

@@ -18,7 +18,7 @@ from pgwatch_tests.leaks.model import (
 from pgwatch_tests.locks.model import Party
 from pgwatch_tests.sweep.model import SweepPart
 from pgwatch_tests.text.times import in_full
-from pgwatch_tests.tui.widgets.live_table import LiveTable
+from pgwatch_tests.tui.widgets.tables.live_table import LiveTable
 from screenshots.pictures import settled
 from tests.locks.snapshots import session, snapshot
 from tests.tui.acting import Doing

@@ -19,7 +19,7 @@ from pgwatch_tests.leaks.model import (
     UnreadColumn,
 )
 from pgwatch_tests.text.times import clock
-from pgwatch_tests.tui.widgets.live_table import LiveTable
+from pgwatch_tests.tui.widgets.tables.live_table import LiveTable
 from screenshots.pictures import settled
 from tests.locks.snapshots import snapshot
 from tests.tui.driving import Feed, leak_report, screen_text, text_of

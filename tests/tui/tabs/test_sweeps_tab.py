@@ -12,8 +12,8 @@ from textual.widgets import TabbedContent
 from pgwatch_tests.errors import ConnectionLostError, RefusedError
 from pgwatch_tests.sweep.model import Kept, Orphan, SweepReport, TableRows
 from pgwatch_tests.tui.screens.confirm import ConfirmSweepScreen
-from pgwatch_tests.tui.widgets.live_table import LiveTable
 from pgwatch_tests.tui.widgets.still_text import StillText
+from pgwatch_tests.tui.widgets.tables.live_table import LiveTable
 from pgwatch_tests.tui.widgets.themes import tone_styles
 from screenshots.pictures import settled
 from tests.locks.snapshots import snapshot

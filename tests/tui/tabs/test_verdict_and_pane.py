@@ -9,7 +9,7 @@ from textual.pilot import Pilot
 from pgwatch_tests.locks.graph.settled_waits import settle
 from pgwatch_tests.locks.model import Edge, LockSnapshot
 from pgwatch_tests.tui.widgets.detail_pane import DetailPane
-from pgwatch_tests.tui.widgets.live_table import LiveTable
+from pgwatch_tests.tui.widgets.tables.live_table import LiveTable
 from screenshots.pictures import settled
 from tests.locks.snapshots import edge, session, snapshot
 from tests.tui.driving import Feed, leak_report, screen_text, text_of

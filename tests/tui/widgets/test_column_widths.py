@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pgwatch_tests.tui.widgets.column_widths import Column, widths
+from pgwatch_tests.tui.widgets.tables.column_widths import Column, widths
 
 COLUMNS = st.lists(
     st.builds(

@@ -7,9 +7,9 @@ import asyncio
 from textual.app import App, ComposeResult
 
 from pgwatch_tests.text.toned_text import Toned, cut_end
-from pgwatch_tests.tui.widgets.column_widths import Column
-from pgwatch_tests.tui.widgets.live_table import LiveTable
-from pgwatch_tests.tui.widgets.table_rows import LiveRow
+from pgwatch_tests.tui.widgets.tables.column_widths import Column
+from pgwatch_tests.tui.widgets.tables.live_table import LiveTable
+from pgwatch_tests.tui.widgets.tables.table_rows import LiveRow
 from pgwatch_tests.tui.widgets.themes import THEMES
 
 NAME = "tests/test_booking.py::TestSeats::test_a_seat_is_taken"

@@ -7,10 +7,10 @@ from textual.app import App, ComposeResult
 from textual.strip import Strip
 
 from pgwatch_tests.text.toned_text import Toned
-from pgwatch_tests.tui.widgets.column_widths import Column
-from pgwatch_tests.tui.widgets.live_table import LiveTable
-from pgwatch_tests.tui.widgets.row_table import RowTable
-from pgwatch_tests.tui.widgets.table_rows import LiveRow
+from pgwatch_tests.tui.widgets.tables.column_widths import Column
+from pgwatch_tests.tui.widgets.tables.live_table import LiveTable
+from pgwatch_tests.tui.widgets.tables.row_table import RowTable
+from pgwatch_tests.tui.widgets.tables.table_rows import LiveRow
 from tests.tui.driving import screen_text
 
 SCREEN = 20

@@ -22,8 +22,8 @@ from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from pgwatch_tests.text.toned_text import Cell, Tone, Toned, marked, shortened, told_by_marks
-from pgwatch_tests.tui.widgets.column_widths import Column
-from pgwatch_tests.tui.widgets.table_rows import PADDING, LiveRow
+from pgwatch_tests.tui.widgets.tables.column_widths import Column
+from pgwatch_tests.tui.widgets.tables.table_rows import PADDING, LiveRow
 from pgwatch_tests.tui.widgets.themes import tone_styles
 
 HEAD = 1

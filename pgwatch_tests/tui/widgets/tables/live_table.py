@@ -15,10 +15,10 @@ from textual.widget import Widget
 from textual.widgets import Input
 
 from pgwatch_tests.tui.keys.tab_keys import TABLE_KEYS
-from pgwatch_tests.tui.widgets.column_widths import Column, widths
 from pgwatch_tests.tui.widgets.detail_pane import DetailPane
-from pgwatch_tests.tui.widgets.row_table import RowTable
-from pgwatch_tests.tui.widgets.table_rows import PADDING, SCROLLBAR, LiveRow, longest_cells
+from pgwatch_tests.tui.widgets.tables.column_widths import Column, widths
+from pgwatch_tests.tui.widgets.tables.row_table import RowTable
+from pgwatch_tests.tui.widgets.tables.table_rows import PADDING, SCROLLBAR, LiveRow, longest_cells
 
 _LOST_S = 3.0
 """Seconds without a selected row, after its row has gone: a key that was meant for it must hit no other."""

@@ -1,0 +1,1 @@
+"""Tables of live rows: their columns, what is drawn of them, the cursor that stays on its row."""
