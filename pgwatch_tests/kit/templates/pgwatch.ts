@@ -929,7 +929,8 @@ export function codeOf(error: unknown): string | undefined {
 
 /**
  * Runs all at once, and waits for all. Those that fail with one of the SQLSTATEs `loses` have lost; any other
- * error is thrown: none is swallowed.
+ * error is thrown: none is swallowed. Where an exclusion constraint decides, losers may end by a deadlock as well: add
+ * 40P01 there.
  */
 export async function race<T>(
   runners: readonly (() => Promise<T>)[],
