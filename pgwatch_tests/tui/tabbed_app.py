@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -12,6 +13,7 @@ from textual.app import ComposeResult
 from textual.command import Provider
 from textual.containers import Horizontal
 from textual.content import Content
+from textual.filter import LineFilter, Monochrome, NoColor
 from textual.widgets import Input, TabbedContent, TabPane, Tabs
 
 from pgwatch_tests.locks.graph.lock_graph import graph_of
@@ -22,6 +24,7 @@ from pgwatch_tests.tui.keys.commands import KeyCommands
 from pgwatch_tests.tui.screens.detail import DetailScreen, ReadHeld
 from pgwatch_tests.tui.tabs.tab import TAB_ACTIONS, DashboardTab, TabData
 from pgwatch_tests.tui.tabs.tab_place import TabPlace
+from pgwatch_tests.tui.terminal.without_colours import WithoutColours
 from pgwatch_tests.tui.widgets.filter_line import FilterLine
 from pgwatch_tests.tui.widgets.footer import StillFooter
 from pgwatch_tests.tui.widgets.status_line import StatusLine
@@ -55,6 +58,9 @@ class TabbedApp(KeyedApp):
         for theme in THEMES:
             self.register_theme(theme)
         self.theme = DARK
+        # An empty one is none: no-color.org.
+        self.no_color = bool(os.environ.get("NO_COLOR"))
+        self._without_colours = WithoutColours() if self.no_color else None
         self._read_held = read_held
         self._export_to = export_to or Path.cwd()
         self._offered: tuple[str, ...] = ()
@@ -67,6 +73,13 @@ class TabbedApp(KeyedApp):
     def get_css_variables(self) -> dict[str, str]:
         """The theme's variables, and those of the selected row."""
         return with_cursor(super().get_css_variables())
+
+    def get_line_filters(self) -> Sequence[LineFilter]:
+        """What changes each line before it is drawn."""
+        if self._without_colours is not None:
+            self._without_colours.use_theme(self.theme, self.get_css_variables)
+            return (self._without_colours,)
+        return [one for one in super().get_line_filters() if not isinstance(one, Monochrome | NoColor)]
 
     @property
     @abstractmethod

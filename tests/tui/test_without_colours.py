@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
+from textual.filter import Monochrome, NoColor
 from textual.pilot import Pilot
 
 from pgwatch_tests.leaks.model import TableLeak
@@ -16,6 +17,7 @@ from pgwatch_tests.reports.contention import heat_map
 from pgwatch_tests.sweep.model import Kept, TableRows
 from pgwatch_tests.text.toned_text import MARKS, Tone, Toned, text_of, told_by_marks
 from pgwatch_tests.tui.app import Dashboard
+from pgwatch_tests.tui.widgets.themes import DARK, LIGHT
 from screenshots.pictures import settled
 from tests.locks.snapshots import edge, session, snapshot
 from tests.reports.sweeps.test_history_reports import ENTRY
@@ -132,6 +134,43 @@ async def test_the_lines_at_the_top_have_marks_or_words(app: Dashboard) -> None:
         assert "* 98 of 100 connections" in figures
         await press(pilot, "2")
         assert "98 of 100 connections, nearly used up" in screen_text(app)
+
+
+@pytest.mark.parametrize("theme", [DARK, LIGHT, "ansi-dark", "nord"])
+async def test_nothing_is_drawn_in_a_colour_whatever_is_open(app: Dashboard, theme: str) -> None:
+    async with app.run_test(size=(80, 24)) as pilot:
+        await settled(pilot)
+        app.theme = theme
+        app.notify("a message", severity="error")
+        for keys in ("r", "", "2", "3", "4", "5p", "1", "?", "q", "d", "q", "K", "n", ["ctrl+p"]):
+            await press(pilot, *keys)
+            styles = [
+                one.style for line in app.screen._compositor.render_strips() for one in line if one.style
+            ]
+            assert [one for one in styles if one.color or one.bgcolor] == [], (keys, screen_text(app))
+
+
+async def test_what_is_selected_is_reversed_and_what_is_quiet_dim(app: Dashboard) -> None:
+    async with app.run_test(size=(120, 24)) as pilot:
+        await settled(pilot)
+        await press(pilot, "r")
+        lines = app.screen._compositor.render_strips()
+        reversed_lines = {
+            number
+            for number, line in enumerate(lines)
+            if sum(len(one.text) for one in line if one.style and one.style.reverse) > 60
+        }
+        [under_cursor] = reversed_lines
+        assert "test_1" in "".join(one.text for one in lines[under_cursor])
+        assert [one for one in lines[0] if one.style and one.style.dim and one.text.strip()]
+
+
+@pytest.mark.parametrize(("value", "is_set"), [("1", True), ("0", True), ("", False)])
+def test_an_empty_no_color_is_none(monkeypatch: pytest.MonkeyPatch, value: str, is_set: bool) -> None:
+    monkeypatch.setenv("NO_COLOR", value)
+    app = Feed(troubled(), leak_report()).dashboard()
+    assert app.no_color is is_set
+    assert any(isinstance(one, Monochrome | NoColor) for one in app.get_line_filters()) is False
 
 
 @pytest.mark.parametrize("width", [40, 60, 80, 120])

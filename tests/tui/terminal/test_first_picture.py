@@ -30,6 +30,7 @@ from tests.tui.driving import NEVER, blocked_snapshot, screen_text
 from tests.waiting import PATIENCE_S
 
 PLACE = re.compile(r"\x1b\[([0-9]+);1H")
+SGR = re.compile(rb"\x1b\[([0-9;:]*)m")
 PRINTED = st.characters(exclude_categories=("Cc", "Cs"))
 MANNER = live_manner(NEVER, is_read_only=True)
 OTHER_SCREEN = b"\x1b[?1049h"
@@ -126,6 +127,31 @@ def test_the_dashboard_draws_over_it_and_takes_what_was_typed(server: EmbeddedSe
     assert termios.tcgetattr(theirs) == before
     os.close(ours)
     os.close(theirs)
+
+
+def test_no_colour_is_sent_under_no_color(server: EmbeddedServer, python: str) -> None:
+    ours, theirs = os.openpty()
+    termios.tcsetwinsize(theirs, (24, 80))
+    command = [python, "-m", "pgwatch_tests", "dashboard", "--dsn", server.dsn()]
+    with subprocess.Popen(
+        command,
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        env=environment({"NO_COLOR": "1", "TERM": "xterm-256color"}),
+    ) as process:
+        written = until_written(ours, OTHER_SCREEN, b"Filter")
+        os.write(ours, b"?")
+        written += until_written(ours, b"Keys")
+        os.write(ours, b"\x03")
+        written += until_written(ours, BACK)
+        assert process.wait(timeout=PATIENCE_S) in (0, 130)
+    os.close(ours)
+    os.close(theirs)
+    sent = {int(one) for found in SGR.findall(written) for one in re.split(b"[;:]", found) if one}
+    # ECMA-48: of the first ten, bold, faint, underlined, reversed; from 30 on, colours.
+    assert 1 in sent
+    assert max(sent) < 30, sent
 
 
 def test_a_letter_that_comes_in_two_parts_is_one(server: EmbeddedServer, python: str) -> None:
