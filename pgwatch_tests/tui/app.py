@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, ClassVar
 from textual.app import ComposeResult
 from textual.binding import BindingType
 
+from pgwatch_tests.errors import PgwatchError
 from pgwatch_tests.locks.actions.action import Action, Outcome
 from pgwatch_tests.locks.model import LockSnapshot
 from pgwatch_tests.tui.acting_app import ActingApp
@@ -110,6 +111,8 @@ class Dashboard(ActingApp):
         self._leak_pace = LeakPace()
         self._latest = LatestAnswers(clock())
         self._has_begun_the_rest = False
+        self.failure: PgwatchError | None = None
+        """Why the last poll failed; None if it didn't, or there was none yet."""
 
     @property
     def data(self) -> LatestAnswers:
@@ -168,6 +171,7 @@ class Dashboard(ActingApp):
         if not self._has_begun_the_rest:
             self.call_after_refresh(self._begin_the_rest)
         now_s = self._clock()
+        self.failure = outcome.error if isinstance(outcome, PollFailed) else None
         if isinstance(outcome, PollFailed):
             self._latest.fail(outcome.reason, now_s + outcome.retry_in_s)
             line.status = replace(line.status, trouble=outcome.reason, age_s=self._latest.age_s(now_s))

@@ -79,6 +79,9 @@ class AppWithLaterTabs(AppWithToasts):
             await asyncio.shield(self._mounts[pane_id])
 
     async def _mounted(self, pane: TabPane, tab: DashboardTab) -> None:
+        # A dashboard that is left takes its panes away one by one.
+        if not pane.is_attached:
+            return
         await pane.mount(tab)
         if not self._is_closing and tab.query(LiveTable):
             self.tab_mounted(tab)

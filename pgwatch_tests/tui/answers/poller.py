@@ -25,8 +25,13 @@ class Polled(Generic[T]):
 class PollFailed:
     """A failed poll: the data on the screen grows stale until one succeeds."""
 
-    reason: str
+    error: PgwatchError
     retry_in_s: float
+
+    @property
+    def reason(self) -> str:
+        """Why it failed, in a line."""
+        return str(self.error)
 
 
 _INTERVALS_S = (0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
@@ -98,7 +103,7 @@ class Poller(Generic[T]):
                 value = await self._read()
             except PgwatchError as error:
                 sleep_s = next(retries_s)
-                self._tell(PollFailed(str(error), sleep_s))
+                self._tell(PollFailed(error, sleep_s))
             else:
                 took_s = self._clock() - began_s
                 self._tell(Polled(value, took_s))

@@ -157,10 +157,18 @@ class FirstPicture:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._attributes is not None:
-            if not self._handed_over:
+            if not self._was_left_by_app():
                 _write(_LEAVE)
             with suppress(termios.error):  # the terminal is gone
                 termios.tcsetattr(sys.stdin.fileno(), termios.TCSANOW, self._attributes)
+
+    def _was_left_by_app(self) -> bool:
+        """Whether the app's driver gave the terminal back; it may have failed before it had one."""
+        if not self._handed_over:
+            return False
+        from pgwatch_tests.tui.terminal.continuing_driver import ContinuingDriver
+
+        return ContinuingDriver.has_left
 
 
 def _end(_number: int, _frame: FrameType | None) -> None:

@@ -36,7 +36,7 @@ class _WakingEvent(threading.Event):
 
 
 class QuietDriver(LinuxDriver):
-    """Textual's driver for a terminal, but for how it waits for input."""
+    """Textual's driver for a terminal, but for how it waits for input, and what it leaves if it fails."""
 
     def __init__(
         self,
@@ -49,6 +49,17 @@ class QuietDriver(LinuxDriver):
         super().__init__(app, debug=debug, mouse=mouse, size=size)
         self._ended = _WakingEvent()
         self.exit_event = self._ended
+
+    def start_application_mode(self) -> None:
+        """Takes the terminal; gives it back if it can't be had in all its modes."""
+        try:
+            super().start_application_mode()  # type: ignore[no-untyped-call]
+        except BaseException:
+            # Before there is a writer, nothing was written.
+            if self._writer_thread is not None:
+                self.stop_application_mode()
+                self.close()
+            raise
 
     def run_input_thread(self) -> None:
         """Waits for input and dispatches it, until the exit event is set."""

@@ -7,8 +7,10 @@ import os
 import re
 import select
 import signal
+import socket
 import subprocess
 import termios
+import time
 
 import pytest
 from hypothesis import given
@@ -31,6 +33,7 @@ from tests.waiting import PATIENCE_S
 
 PLACE = re.compile(r"\x1b\[([0-9]+);1H")
 SGR = re.compile(rb"\x1b\[([0-9;:]*)m")
+MODE = re.compile(rb"\x1b\[\?([0-9]+)([hl])")
 PRINTED = st.characters(exclude_categories=("Cc", "Cs"))
 MANNER = live_manner(NEVER, is_read_only=True)
 OTHER_SCREEN = b"\x1b[?1049h"
@@ -97,6 +100,16 @@ def until_written(terminal: int, *words: bytes) -> bytes:
     return written
 
 
+def until_ended(terminal: int, process: subprocess.Popen[bytes]) -> bytes:
+    """All that a process writes to a terminal; a full one would keep it from its end."""
+    written, deadline_s = b"", time.monotonic() + PATIENCE_S
+    while process.poll() is None or select.select([terminal], [], [], 0)[0]:
+        assert time.monotonic() < deadline_s, written
+        if select.select([terminal], [], [], 0.05)[0]:
+            written += os.read(terminal, 65_536)
+    return written
+
+
 def test_it_gives_the_terminal_back_when_it_is_ended_meanwhile(python: str) -> None:
     ours, theirs = os.openpty()
     before = termios.tcgetattr(theirs)
@@ -109,6 +122,70 @@ def test_it_gives_the_terminal_back_when_it_is_ended_meanwhile(python: str) -> N
         until_written(ours, BACK)
         assert process.wait(timeout=PATIENCE_S) == 128 + signal.SIGTERM
     assert termios.tcgetattr(theirs) == before
+    os.close(ours)
+    os.close(theirs)
+
+
+FAILS = """
+import asyncio, os, signal, sys
+from textual.drivers.linux_driver import LinuxDriver
+from pgwatch_tests.tui.terminal.first_picture import FirstPicture
+from pgwatch_tests.tui.terminal.graceful_exit import run_until_left
+from pgwatch_tests.tui.widgets.header_figures import live_manner
+from tests.tui.driving import Feed, blocked_snapshot, leak_report
+
+def fail(*_, **__):
+    raise RuntimeError("planned")
+
+async def run(where):
+    picture.hand_over(app := Feed(blocked_snapshot(), leak_report()).dashboard())
+    if where == "before the driver":
+        fail()
+    if where == "ended before the driver":
+        os.kill(os.getpid(), signal.SIGTERM)
+    if where == "no driver":
+        app.driver_class.__init__ = fail
+    if where == "half a driver":
+        LinuxDriver._query_in_band_window_resize = fail
+    if where == "in the app":
+        type(app).on_mount = fail
+    if where == "nowhere, but left early":
+        asyncio.get_running_loop().call_later(0.1, app.exit)
+    await run_until_left(app)
+
+with FirstPicture(live_manner(1.0, is_read_only=False)) as picture:
+    picture.show(blocked_snapshot())
+    asyncio.run(run(sys.argv[1]))
+"""
+
+QUIET_ENDS = ("ended before the driver", "nowhere, but left early")
+
+
+@pytest.mark.parametrize(
+    "where",
+    [
+        *("before the driver", "ended before the driver", "no driver", "half a driver", "in the app"),
+        "nowhere, but left early",
+    ],
+)
+def test_the_terminal_comes_back_once_wherever_the_app_fails(where: str, python: str) -> None:
+    ours, theirs = os.openpty()
+    termios.tcsetwinsize(theirs, (24, 80))
+    before = termios.tcgetattr(theirs)
+    with subprocess.Popen(
+        [python, "-c", FAILS, where],
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        env=environment(),
+    ) as process:
+        written = until_ended(ours, process)
+    assert written.count(OTHER_SCREEN) == written.count(BACK) == 1
+    modes = dict(MODE.findall(written))
+    # Wrapping and the cursor are on again, all that reports something is off.
+    assert {mode for mode, state in modes.items() if state == b"h"} == {b"7", b"25"}, modes
+    assert termios.tcgetattr(theirs) == before
+    assert ("planned" in written.decode()) == (where not in QUIET_ENDS)
     os.close(ours)
     os.close(theirs)
 
@@ -167,5 +244,29 @@ def test_a_letter_that_comes_in_two_parts_is_one(server: EmbeddedServer, python:
         os.write(ours, b"\x03")
         until_written(ours, BACK)
         assert process.wait(timeout=PATIENCE_S) in (0, 130)
+    os.close(ours)
+    os.close(theirs)
+
+
+@pytest.mark.parametrize("key", [b"q", b"\x03"])
+def test_left_without_a_connection_it_says_so_once_more_and_ends_with_3(key: bytes, python: str) -> None:
+    ours, theirs = os.openpty()
+    termios.tcsetwinsize(theirs, (24, 80))
+    with socket.socket() as nobody:
+        # Bound, not listening: a port that refuses connections, and that nobody else gets meanwhile.
+        nobody.bind(("127.0.0.1", 0))
+        dsn = f"postgresql://app:secret@127.0.0.1:{nobody.getsockname()[1]}/test_app"
+        command = [python, "-m", "pgwatch_tests", "dashboard", "--dsn", dsn]
+        with subprocess.Popen(
+            command, stdin=theirs, stdout=theirs, stderr=theirs, env=environment()
+        ) as process:
+            until_written(ours, b"Connection refused", b"Filter")
+            os.write(ours, key)
+            written = until_ended(ours, process)
+            assert process.returncode == 3
+    told = written.rpartition(BACK)[2]
+    assert b"pgwatch-tests: cannot connect" in told
+    assert b"refused" in told
+    assert b"secret" not in written
     os.close(ours)
     os.close(theirs)

@@ -53,7 +53,7 @@ def command(
     """Watch locks, sessions and leaks in the terminal, and sweep.
 
     While something is blocked, the server is polled every 0.25 to 0.5 s. Where stdout is no terminal, the
-    same is printed once as text. Keys: ? shows them, q leaves.
+    same is printed once as text. Keys: ? shows them, q leaves. Exit code 3 if there is no connection then.
     """
     settings = options.settings(Flags(dsn=dsn, refresh_s=refresh, tests=tests, read_only=read_only))
     if once or not is_interactive():
@@ -71,7 +71,8 @@ def run_dashboard(
 
     `theme` is stronger than what project and user prefer; tips say what there is to look at.
 
-    A connection that can't be made is told on the screen and tried again.
+    A connection that can't be made is told on the screen and tried again; if there is still none when the
+    dashboard is left, raises what the last attempt raised.
     """
     # What is loaded stays: looking for garbage in it costs a tenth of the start.
     gc.disable()
@@ -100,6 +101,7 @@ async def _watch(settings: Settings, seconds: float | None, theme: str | None, *
             from pgwatch_tests.cli.runs.dashboard.counted_database import CountedDatabase
             from pgwatch_tests.cli.runs.dashboard.live_server import LiveServer
             from pgwatch_tests.cli.runs.dashboard.sweeps import DashboardSweeps
+            from pgwatch_tests.errors import NoAnswerError
             from pgwatch_tests.text.plain_text import plain
             from pgwatch_tests.tui.app import Dashboard
             from pgwatch_tests.tui.database_desk import DatabaseDesk
@@ -137,7 +139,15 @@ async def _watch(settings: Settings, seconds: float | None, theme: str | None, *
                 picture.hand_over(app)
                 if seconds is not None:
                     loop.call_later(seconds, app.exit, 0)
-                return await run_until_left(app)
+                exit_code = await run_until_left(app)
+                failure = app.failure
+                if failure is None and app.data.newest is None:
+                    failure = NoAnswerError(
+                        "cannot connect: the dashboard was left before the server answered"
+                    )
+    if failure is not None and not exit_code:
+        raise failure
+    return exit_code
 
 
 def _show(picture: FirstPicture, answered: asyncio.Task[LockSnapshot]) -> None:
