@@ -102,4 +102,5 @@ class PersonalApp(TabbedApp):
 
     def _use_columns(self, heads: Sequence[str]) -> None:
         self._tab.table.show_only(heads)
+        self._show_tab()
         self.keep(f"columns.{self._tab.TITLE.lower()}", list(heads))

@@ -122,9 +122,13 @@ class LockGraph(WaitForGraph[Party]):
 
     def other_database(self, party: Party) -> str:
         """The database that a party is in if that isn't the tested one; empty if it is, or isn't known."""
+        database = self.database(party)
+        return database if database != self.snapshot.database else ""
+
+    def database(self, party: Party) -> str:
+        """The database that a party is in; empty if that isn't known."""
         one = self.sessions.get(party) or self.prepared.get(party)
-        database = one.database if one else None
-        return database if database and database != self.snapshot.database else ""
+        return (one.database if one else None) or ""
 
     def place(self, party: Party) -> str:
         """Returns the place of a party: `database b`; where no test names it, `database b, user app, from

@@ -36,6 +36,7 @@ _OF_SEVERAL = {
     _TEST.label: replace(_TEST, enough=28),
     _DATABASE.label: replace(_DATABASE, rank=0, enough=16),
 }
+DATABASE = _DATABASE.label
 COLUMNS_OF_SEVERAL = tuple(_OF_SEVERAL.get(one.label, one) for one in COLUMNS)
 """With the database on any width: it tells sessions apart."""
 DEADLOCK_MARK = "D "
@@ -48,10 +49,14 @@ _STATES = {"active": "runs a statement", "idle": "idle, no transaction open"}
 
 
 class LockRows:
-    """Makes the rows of the table, one by one, of the rows of the tree."""
+    """Makes the rows of the table, one by one, of the rows of the tree.
 
-    def __init__(self, graph: LockGraph, rows: Sequence[FoldedRow]) -> None:
+    Where it `names_all` databases, those in the tested one say so, too.
+    """
+
+    def __init__(self, graph: LockGraph, rows: Sequence[FoldedRow], *, names_all: bool) -> None:
         self._graph = graph
+        self._names_all = names_all
         self._rows = rows
         self._labels = {row.key: _label(graph, row.shown) for row in rows if isinstance(row.shown, TreeRow)}
         self._places = places_shown(self._labels.values())
@@ -72,7 +77,10 @@ class LockRows:
         place = self._places[label]
         if row.shown.again:
             place = "(see below)" if self._in_full.get(row.shown.party, -1) > number else "(again)"
-        return _party_row(self._graph, row, row.shown, label, place, guides, self._width)
+        database = row.shown.database
+        if not database and self._names_all:
+            database = plain(self._graph.database(row.shown.party))
+        return _party_row(self._graph, row, row.shown, label, place, guides, self._width, database)
 
     def all(self, lit: Mapping[int, frozenset[int]]) -> list[LiveRow]:
         """All rows, with the guides `lit` that `lit_guides` tells."""
@@ -82,9 +90,16 @@ class LockRows:
 NONE_LIT: frozenset[int] = frozenset()
 
 
-def live_rows(graph: LockGraph, rows: Sequence[FoldedRow], *, selected: int | None = None) -> list[LiveRow]:
+def spans_databases(graph: LockGraph) -> bool:
+    """Whether any session that waits or blocks is in another database than the tested one."""
+    return any(graph.other_database(party) for party in graph.nodes)
+
+
+def live_rows(
+    graph: LockGraph, rows: Sequence[FoldedRow], *, names_all: bool, selected: int | None = None
+) -> list[LiveRow]:
     """The rows of the table. The guides from the row of the number `selected` to its root are lit."""
-    return LockRows(graph, rows).all(lit_guides(rows, selected))
+    return LockRows(graph, rows, names_all=names_all).all(lit_guides(rows, selected))
 
 
 def lit_guides(rows: Sequence[FoldedRow], number: int | None) -> dict[int, frozenset[int]]:
@@ -163,6 +178,7 @@ def _party_row(
     place: str,
     guides: tuple[Toned, ...],
     width: int,
+    database: str,
 ) -> LiveRow:
     is_root = not row.guides
     session = graph.sessions.get(shown.party)
@@ -183,6 +199,7 @@ def _party_row(
             _age(session, shown),
             # How many of them directly, the tree itself shows.
             shown.blocks.partition(" ")[0],
+            (Toned(database, "quiet"),),
             *_whereabouts(graph, session, shown),
         ),
         "quiet" if shown.again else "",
@@ -213,12 +230,11 @@ def _wait(wait_s: float | None) -> Cell:
 
 
 def _whereabouts(graph: LockGraph, session: Session | None, shown: TreeRow) -> tuple[Cell, ...]:
-    """Database (if it isn't the tested one), user, client (unless all are local) and query."""
+    """User, client (unless all are local) and query."""
     client = session.client if session and not graph.snapshot.all_local else ""
     prepared = graph.prepared.get(shown.party)
     user = session.user if session else prepared.user if prepared else ""
     return (
-        (Toned(shown.database, "quiet"),),
         (Toned(plain(user or ""), "quiet"),),
         (Toned(plain(client), "quiet"),),
         one_line(session.query[:_ROOM_FOR_QUERY]) if session else "",

@@ -29,7 +29,15 @@ from pgwatch_tests.reports.verdict.verdict import short_name, subject
 from pgwatch_tests.text.numbers import plural
 from pgwatch_tests.text.plain_text import plain
 from pgwatch_tests.text.toned_text import Cell
-from pgwatch_tests.tui.tabs.lock_rows import COLUMNS, COLUMNS_OF_SEVERAL, NONE_LIT, LockRows, lit_guides
+from pgwatch_tests.tui.tabs.lock_rows import (
+    COLUMNS,
+    COLUMNS_OF_SEVERAL,
+    DATABASE,
+    NONE_LIT,
+    LockRows,
+    lit_guides,
+    spans_databases,
+)
 from pgwatch_tests.tui.tabs.tab import DashboardTab, TabData
 from pgwatch_tests.tui.widgets.detail_pane import TALL, DetailPane
 from pgwatch_tests.tui.widgets.still_text import StillText
@@ -147,11 +155,12 @@ class LocksTab(DashboardTab):
             self.show_rows([], self._empty)
         else:
             self._build(graph)
-            if not self._several and any(graph.other_database(party) for party in graph.nodes):
+            if not self._several and spans_databases(graph):
                 self._several = True
                 self.table.use(COLUMNS_OF_SEVERAL)
             self._lit = lit_guides(self._rows, self._numbers.get(self.table.current_key or ""))
-            self._made = LockRows(graph, self._rows)
+            names_all = self._several or self.table.is_asked_for(DATABASE)
+            self._made = LockRows(graph, self._rows, names_all=names_all)
             self.show_rows(self._made.all(self._lit), self.no_match("blocked session"), self._heir)
             self._drawn = graph, self._rows
         self.show_selected()

@@ -26,9 +26,9 @@ from pgwatch_tests.reports.locks.folded_tree import folded_rows
 from pgwatch_tests.reports.verdict.verdict import Facts, clauses
 from pgwatch_tests.reports.verdict.verdict_line import fitted
 from pgwatch_tests.text.toned_text import Tone, Toned, shortened, told_by_marks
-from pgwatch_tests.tui.tabs.lock_rows import COLUMNS, live_rows
+from pgwatch_tests.tui.tabs.lock_rows import COLUMNS, COLUMNS_OF_SEVERAL, live_rows, spans_databases
 from pgwatch_tests.tui.widgets.header_figures import Manner, header_line, with_runs
-from pgwatch_tests.tui.widgets.tables.column_widths import widths
+from pgwatch_tests.tui.widgets.tables.column_widths import Column, widths
 from pgwatch_tests.tui.widgets.tables.table_rows import PADDING, SCROLLBAR, longest_cells
 
 if TYPE_CHECKING:
@@ -68,24 +68,26 @@ def lines(
     if not graph.trees:
         return
     yield from [()] * _TABS
-    rows = live_rows(graph, folded_rows(graph))[: height - _TABS - _FOOTER - 3]
+    several = spans_databases(graph)
+    columns = COLUMNS_OF_SEVERAL if several else COLUMNS
+    rows = live_rows(graph, folded_rows(graph), names_all=several)[: height - _TABS - _FOOTER - 3]
     if marks:
-        right = [column.right for column in COLUMNS]
+        right = [column.right for column in columns]
         rows = [replace(row, cells=told_by_marks(row.cells, row.tone, right)) for row in rows]
-    contents = longest_cells((row.cells for row in rows), len(COLUMNS))
-    given = widths(COLUMNS, contents, width - SCROLLBAR, 2 * PADDING)
-    yield _row([(Toned(column.label, "lit"),) for column in COLUMNS], given)
+    contents = longest_cells((row.cells for row in rows), len(columns))
+    given = widths(columns, contents, width - SCROLLBAR, 2 * PADDING)
+    yield _row([(Toned(column.label, "lit"),) for column in columns], columns, given)
     for row in rows:
         cells = [
             tuple(Toned(part.text, part.tone or row.tone) for part in shortened(cell, cells_wide, column.cut))
-            for cell, column, cells_wide in zip(row.cells, COLUMNS, given, strict=True)
+            for cell, column, cells_wide in zip(row.cells, columns, given, strict=True)
         ]
-        yield _row(cells, given)
+        yield _row(cells, columns, given)
 
 
-def _row(cells: Sequence[Line], given: Sequence[int]) -> Line:
+def _row(cells: Sequence[Line], columns: Sequence[Column], given: Sequence[int]) -> Line:
     line: list[Toned] = []
-    for cell, column, width in zip(cells, COLUMNS, given, strict=True):
+    for cell, column, width in zip(cells, columns, given, strict=True):
         if width:
             free = Toned(" " * (width - sum(cell_len(part.text) for part in cell)))
             edge = Toned(" " * PADDING)

@@ -11,6 +11,7 @@ import socket
 import subprocess
 import termios
 import time
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -44,8 +45,19 @@ def quiet_snapshot() -> LockSnapshot:
     return settle(None, snapshot(sessions=(session(1, state="idle"),)))
 
 
+def spread_snapshot() -> LockSnapshot:
+    """The blocker is in another database than the tested one, where its waiters are."""
+    seen = blocked_snapshot()
+    root, *others = seen.sessions
+    return replace(seen, sessions=(replace(root, database="test_gw1"), *others))
+
+
 @pytest.mark.parametrize("size", [(80, 24), (140, 40)])
-@pytest.mark.parametrize("seen", [blocked_snapshot(), quiet_snapshot()], ids=["blocked", "quiet"])
+@pytest.mark.parametrize(
+    "seen",
+    [blocked_snapshot(), quiet_snapshot(), spread_snapshot()],
+    ids=["blocked", "quiet", "in two databases"],
+)
 async def test_it_shows_what_the_dashboard_then_shows_in_the_same_place(
     seen: LockSnapshot, size: tuple[int, int]
 ) -> None:

@@ -117,6 +117,10 @@ class LiveTable(RowTable):
         wanted = tuple(head for head in self.heads if head in self._wanted_heads)
         return wanted or self.heads
 
+    def is_asked_for(self, head: str) -> bool:
+        """Whether somebody has asked for the column with that head."""
+        return head in self._wanted_heads
+
     def show_order(self, head: str, sign: str) -> None:
         """Shows a sign at the head of the column that the rows are sorted by."""
         if (head, sign) != (self.sorted_head, self._order_sign):
