@@ -117,6 +117,12 @@ class TabbedApp(KeyedApp):
         self._number_tabs()
         self.refresh_bindings()
 
+    @property
+    def toast_line(self) -> int:
+        """The line below the names of the tabs: what a toast covers there is their underline, then heads."""
+        tabs = self._base.query(Tabs)
+        return tabs.first().region.bottom - 1 if tabs and len(self.screen_stack) == 1 else super().toast_line
+
     # The open tab.
 
     def _show_tab(self) -> None:
@@ -288,18 +294,19 @@ class TabbedApp(KeyedApp):
         self._tab.table.take_first()
 
     def action_escape(self) -> None:
-        """Clears the marks, else the filter, else dismisses the toasts; without any, goes back further."""
+        """Clears the marks, else the filter; else dismisses the toasts, and goes back further."""
         if self._tab.marked:
             self._tab.clear_marks()
         elif self._filter_line.of(self._active) or self._filter_line.is_open_for(self._active):
             self._filter_line.clear_filter(self._active)
             self._focus_table()
             self._show_tab()
-        elif not self.dismiss_toasts():
+        else:
+            self.dismiss_toasts()
             self.escape_further()
 
     def escape_further(self) -> None:
-        """Called by an escape for which there is neither a filter nor a toast."""
+        """Called by an escape for which there are neither marks nor a filter."""
 
     @on(Input.Changed, "#filter")
     def _apply_filter(self) -> None:

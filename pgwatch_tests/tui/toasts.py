@@ -6,11 +6,13 @@ import time
 from dataclasses import dataclass
 
 from textual import events
-from textual.notifications import SeverityLevel
+from textual.notifications import Notify, SeverityLevel
 
 from pgwatch_tests.tui.keys.typed_keys import AppInTypedOrder
 
 _MOST = 3
+_LINE = 2
+"""Below header and verdict."""
 _READING_S = 4.0
 _REFUSAL_S = 4.0
 
@@ -51,6 +53,18 @@ class AppWithToasts(AppInTypedOrder):
         lasts_s = _READING_S if timeout is None else timeout
         self._toasts = (*self._toasts, _Toast(message, title, severity, markup, now_s + lasts_s))
         super().notify(message, title=title, severity=severity, timeout=lasts_s, markup=markup)
+        # What is told may have come with a line above the tabs.
+        self.call_after_refresh(self._place)
+
+    @property
+    def toast_line(self) -> int:
+        """The line of the screen that the first toast is on."""
+        return _LINE
+
+    def _place(self) -> None:
+        if self.screen_stack:
+            for rack in self.screen.query("ToastRack"):
+                rack.styles.margin = (self.toast_line, 0, 0, 0)
 
     def notify_refusal(self, reason: str) -> None:
         """Shows why a key does nothing, until the next key."""
@@ -81,12 +95,15 @@ class AppWithToasts(AppInTypedOrder):
                 markup=one.markup,
             )
 
-    def dismiss_toasts(self) -> bool:
-        """Takes all toasts from the screen; returns whether there were any."""
-        had_any = bool(self._toasts_at(time.monotonic()))
+    def on_notify(self, event: Notify) -> None:
+        """Shows no toast that was dismissed meanwhile: Textual shows each a message later."""
+        if event.notification.message not in (one.message for one in self._toasts):
+            event.prevent_default()
+
+    def dismiss_toasts(self) -> None:
+        """Takes all toasts from the screen."""
         self._toasts = ()
         self._clear()
-        return had_any
 
     def _clear(self) -> None:
         self.clear_notifications()

@@ -50,7 +50,7 @@ MOVING_KEYS = key_bindings(
         "escape",
         "escape",
         "Back",
-        "Clear the marks, else the filter, else messages; else to now",
+        "Clear the marks, else the filter; else messages, and go to now",
         HIDDEN,
     ),
 )

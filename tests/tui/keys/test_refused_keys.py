@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from textual.widgets import Tab
+from textual.widgets import Tab, Tabs
 from textual.widgets._toast import Toast
 
 from pgwatch_tests.leaks.model import TableLeak
@@ -185,6 +185,27 @@ async def test_messages_are_few_above_the_advice_and_go_with_escape() -> None:
         await pilot.press("escape")
         await settled(pilot)
         assert not app.screen.query(Toast)
+
+
+@pytest.mark.parametrize("size", [(60, 15), (80, 24), (140, 40)])
+async def test_a_message_leaves_verdict_tabs_and_advice_alone(size: tuple[int, int]) -> None:
+    app = dashboard()
+    async with app.run_test(size=size, notifications=True) as pilot:
+        await settled(pilot)
+        # One more line at the top: it is paused.
+        for keys in ("", "p"):
+            await pilot.press(*keys)
+            await settled(pilot)
+            before = screen_text(app).splitlines()
+            app.notify("It is " + "a long message, as those are that say why. " * 2)
+            await settled(pilot)
+            after = screen_text(app).splitlines()
+            covered = {line for line in range(size[1]) if before[line] != after[line]}
+            underline = app.query_one(Tabs).region.bottom - 1
+            assert covered == set(range(underline, underline + len(covered)))
+            assert 1 <= len(covered) <= 2
+            await pilot.press("escape")
+            await settled(pilot)
 
 
 async def test_escape_ends_the_filter_before_it_dismisses() -> None:
