@@ -61,12 +61,13 @@ WAITING: frozenset[KeptReason] = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class SweepPart:
-    """A part of what a sweep may remove: the marked rows of one table with all that depends on them, or one
-    schema, database, session or prepared transaction."""
+    """One part of a sweep: the marked rows of a table with all that depends on them, or one orphan."""
 
     kind: SweepKind
     name: str
     """`schema.table` for rows, else the name that its Orphan has."""
+    confirmed: str = ""
+    """The identity of an orphan that somebody saw and confirmed: it goes whatever its age or name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +132,7 @@ class SweepRequest:
 
     def asks_for(self, kind: SweepKind, name: str) -> bool:
         """Whether the marked rows of a table (`schema.table`), or an orphan, are in the part asked for."""
-        return self.part is None or self.part == SweepPart(kind, name)
+        return self.part is None or (self.part.kind, self.part.name) == (kind, name)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+_UNITS = ("bytes", "kB", "MB", "GB", "TB")
+
 
 def plural(number: int, noun: str, nouns: str = "") -> str:
     """`1 row`, `12,345 rows`; `2 indices` where `nouns` isn't the noun with an s."""
@@ -26,3 +28,12 @@ def at_least(number: int, is_all: bool) -> str:
     if is_all:
         return f"{number:,}"
     return f"{number:,}+" if number else "?"
+
+
+def byte_size(number: float) -> str:
+    """`16 kB`, `1.2 GB`."""
+    for unit in _UNITS:
+        if number < 1024 or unit == _UNITS[-1]:
+            break
+        number /= 1024
+    return f"{number:.1f} {unit}" if number < 9.95 and unit != "bytes" else f"{number:.0f} {unit}"

@@ -62,12 +62,15 @@ class ActingApp(AppWithPast):
         `parameters` are those of `act`; none: what the advice says.
         """
         tab, graph = self._tab, self.data.graph
-        if self._actions is None or graph is None or not tab.is_mounted or tab.selected is None or tab.marked:
+        if self._actions is None or graph is None or not tab.is_mounted or tab.marked:
+            return ""
+        party = tab.selected or tab.leads_to
+        if party is None:
             return ""
         how: How | None = None if not parameters else "cancel" if parameters == ("cancel",) else "terminate"
-        if reason := self._actions.why_not(graph, tab.selected, how):
+        if reason := self._actions.why_not(graph, party, how):
             return reason
-        refused = self._actions.refused_by_server(graph, tab.selected, how)
+        refused = self._actions.refused_by_server(graph, party, how)
         return f"{refused} {self.key_name('refresh')} looks again." if refused else ""
 
     def _refusal_of_advice(self, party: Party) -> str:
@@ -81,7 +84,8 @@ class ActingApp(AppWithPast):
     def action_act(self, how: How) -> None:
         """Asks whether to cancel the selected session's statement, or to end the session."""
         tab, graph = self._tab, self.data.graph
-        parties = tab.marked or [one for one in (tab.selected,) if one is not None]
+        about = tab.selected or tab.leads_to
+        parties = tab.marked or [one for one in (about,) if one is not None]
         if self._actions is not None and parties and graph is not None:
             tab.table.choose()
             self._actions.ask(graph, parties, how, tab.let_go, marked=bool(tab.marked))

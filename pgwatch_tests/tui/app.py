@@ -87,7 +87,12 @@ class Dashboard(ActingApp):
         acts = act is not None
         later = [
             sessions_place(acts=acts),
-            leaks_place(read_rows=read_leaked, sweeps=sweeps is not None, acts=acts),
+            leaks_place(
+                read_rows=read_leaked,
+                sweeps=sweeps is not None,
+                acts=acts,
+                removes=sweeps is not None and sweeps.inspect is not None,
+            ),
             contention_place(),
         ]
         if sweeps is not None:
@@ -246,7 +251,7 @@ class Dashboard(ActingApp):
             line.status = replace(line.status, facts=replace(line.status.facts, next_sweep=event.at))
 
     async def on_leaks_tab_plan_sweep(self, event: LeaksTab.PlanSweep) -> None:
-        """Opens the Sweeps tab with a plan of just one part."""
+        """Opens the Sweeps tab with a plan of just one part, or asks whether that goes."""
         from pgwatch_tests.tui.tabs.sweeps_tab import SweepsTab
 
         await self._mount_tab(SWEEPS)
@@ -255,6 +260,9 @@ class Dashboard(ActingApp):
             return
         if sweeps.is_at_work:
             tell(self, self._under_way_words, failed=True)
+            return
+        if event.asks:
+            sweeps.ask_about(event.part)
             return
         await self.action_tab(SWEEPS)
         sweeps.plan(event.part)

@@ -7,10 +7,9 @@ from collections.abc import Sequence
 from pgwatch_tests.leaks.indexes.index_model import IndexOutcome, IndexPlan, LeakIndex, PlannedIndex
 from pgwatch_tests.reports.render import text_table
 from pgwatch_tests.text import durations
-from pgwatch_tests.text.numbers import plural
+from pgwatch_tests.text.numbers import byte_size, plural
 from pgwatch_tests.text.plain_text import plain
 
-_UNITS = ("bytes", "kB", "MB", "GB", "TB")
 _RESULTS = {
     "made": "made",
     "unused": "made, but",
@@ -26,7 +25,10 @@ def listing(indexes: Sequence[LeakIndex]) -> str:
     return text_table.table(
         ("Table", "Index", "Size", "State"),
         "llrl",
-        [(_name(one.schema, one.table), plain(one.name), size(one.bytes), state(one)) for one in indexes],
+        [
+            (_name(one.schema, one.table), plain(one.name), byte_size(one.bytes), state(one))
+            for one in indexes
+        ],
     )
 
 
@@ -70,7 +72,8 @@ def plan_text(plan: IndexPlan) -> str:
         lines.append(f"already indexed: {', '.join(_name(one.schema, one.table) for one in plan.present)}")
     if plan.small:
         tables = f"{plural(plan.small, 'table')} {'is' if plan.small == 1 else 'are'}"
-        lines.append(f"{tables} smaller than {size(plan.smallest_bytes)}: no index, unless --table names it")
+        least = byte_size(plan.smallest_bytes)
+        lines.append(f"{tables} smaller than {least}: no index, unless --table names it")
     if not plan.planned:
         lines.append(f"nothing to make in {plain(plan.database)}")
     return "\n\n".join([*sections, *(["\n".join(lines)] if lines else [])])
@@ -84,21 +87,12 @@ def outcome_line(outcome: IndexOutcome) -> str:
     return f"{line} ({durations.in_words(outcome.duration_s)})"
 
 
-def size(number: float) -> str:
-    """`16 kB`, `1.2 GB`."""
-    for unit in _UNITS:
-        if number < 1024 or unit == _UNITS[-1]:
-            break
-        number /= 1024
-    return f"{number:.1f} {unit}" if number < 9.95 and unit != "bytes" else f"{number:.0f} {unit}"
-
-
 def _planned(one: PlannedIndex) -> tuple[str, ...]:
     columns = plural(one.columns, "column")
     return (
         _name(one.schema, one.table),
-        size(one.table_bytes),
-        size(one.index_bytes),
+        byte_size(one.table_bytes),
+        byte_size(one.index_bytes),
         durations.in_words(one.build_s),
         f"+{one.write_s * 1e6:.1f} µs ({columns})",
         ", ".join(

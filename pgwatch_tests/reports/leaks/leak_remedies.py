@@ -145,6 +145,13 @@ def part_of_leftover(one: Leftover) -> SweepPart | None:
     return None if kind is None or _is_of_others(one) else SweepPart(kind, one.name)
 
 
+def part_to_ask_about(one: Leftover) -> SweepPart | None:
+    """What goes once somebody has seen what it is, and said yes; None if that isn't asked of it."""
+    if one.kind == "prepared_transaction" or (one.kind == "schema" and _is_of_others(one)):
+        return SweepPart(_SWEPT[one.kind], one.name)
+    return None
+
+
 def _is_of_others(one: Leftover) -> bool:
     """Whether a sweep leaves it since its name tells neither its age nor whose lease to look for."""
     return one.kind in ("schema", "database") and not is_orphan_name(one.name)

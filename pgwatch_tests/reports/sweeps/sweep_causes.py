@@ -10,7 +10,7 @@ from typing import Literal
 from pgwatch_tests.reports.leaks.leak_remedies import Copyable, removals
 from pgwatch_tests.reports.render.detail_text import Detail, Labelled, Line, labelled
 from pgwatch_tests.reports.sweeps import sweep_remarks, sweep_words
-from pgwatch_tests.sweep.model import WAITING, KeptReason, Orphan, SweepReport, TableRows
+from pgwatch_tests.sweep.model import WAITING, KeptReason, Orphan, SweepPart, SweepReport, TableRows
 from pgwatch_tests.text import durations
 from pgwatch_tests.text.numbers import named, plural
 from pgwatch_tests.text.plain_text import plain
@@ -39,6 +39,8 @@ class CauseLine:
     """Each object in full, for the detail."""
     copies: tuple[Copyable, ...] = ()
     """The statements that do what somebody has to, if there are any."""
+    to_ask: tuple[SweepPart, ...] = ()
+    """What stays, but goes once somebody who has seen what it is says so."""
 
     @property
     def detail(self) -> Detail:
@@ -179,8 +181,13 @@ def _orphans(report: SweepReport) -> Iterator[CauseLine]:
 def _orphan_line(group: Group, key: str, what: str, orphans: list[Orphan], so: str, tone: Tone) -> CauseLine:
     names = tuple(plain(one.name) for one in orphans)
     removes = removals(orphans[0].kind, [one.name for one in orphans]) if group == "needs you" else ()
+    to_ask = tuple(
+        SweepPart(one.kind, one.name)
+        for one in orphans
+        if (one.kind, one.reason) in (("schemas", "unleased_name"), ("prepared", "too_young"))
+    )
     return CauseLine(
-        group, key, what, len(orphans), names, so, tone, tuple(map(_described, orphans)), removes
+        group, key, what, len(orphans), names, so, tone, tuple(map(_described, orphans)), removes, to_ask
     )
 
 

@@ -69,7 +69,7 @@ def _report(report: SweepReport) -> dict[str, object]:
         "kinds": report.kinds,
         "markers": report.markers,
         "min_age_s": report.min_age_s,
-        "part": None if report.part is None else asdict(report.part),
+        "part": None if report.part is None else {"kind": report.part.kind, "name": report.part.name},
         "in_spite_of_age": {"rows": report.in_spite_of_age, "runs": report.ended_runs},
         "planned": _tables(report.planned),
         "deleted": _tables(report.deleted),

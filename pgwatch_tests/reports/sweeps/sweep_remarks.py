@@ -106,9 +106,18 @@ def in_spite_of_age(report: SweepReport) -> str:
 def only_too_young(report: SweepReport, shown: Shown) -> str:
     """Until when what was found is too young, by which time, and what takes it now; empty if something else
     goes."""
+    so_far = young_so_far(report, shown)
+    young = sum(kept.rows for kept in report.kept if kept.reason == "too_young")
+    them = "it" if young == 1 else "them"
+    return f"{so_far[0]}; --min-age 0 removes {them} now, --run ID those of one run" if so_far else ""
+
+
+def young_so_far(report: SweepReport, shown: Shown) -> list[str]:
+    """Until when what was found is too young, and by which time: a sentence, or none if something else
+    goes."""
     until, youngest = old_enough_at(report), report.youngest
     if until is None or youngest is None:
-        return ""
+        return []
     young = sum(kept.rows for kept in report.kept if kept.reason == "too_young")
     at, one = clock(youngest.at), young == 1
     how = {
@@ -125,11 +134,11 @@ def only_too_young(report: SweepReport, shown: Shown) -> str:
         if youngest.held_back
         else ""
     )
-    return (
+    return [
         f"{plural(young, 'row')} {'stays' if one else 'stay'} only for being younger than "
         f"{durations.in_words(report.min_age_s)}, until {clock(until)}: the youngest, of {which}, {how}"
-        f"{together}; --min-age 0 removes {'it' if one else 'them'} now, --run ID those of one run"
-    )
+        f"{together}"
+    ]
 
 
 def old_enough_at(report: SweepReport) -> datetime | None:

@@ -70,8 +70,9 @@ EXPLANATIONS: dict[KeptReason, Explanation] = {
     ),
     "unleased_name": Explanation(
         "not named by a lease",
-        "once its run is over, drop it yourself (DROP SCHEMA … CASCADE, DROP DATABASE); a sweep removes only "
-        "what pgwatch_tests.testing named, since only of that it can tell whether the owner lives",
+        "once its run is over, drop it yourself (a schema: w in the dashboard's Leaks shows what is in it, "
+        "and asks; DROP DATABASE); a sweep removes only what pgwatch_tests.testing named, since only of that "
+        "it can tell whether the owner lives",
     ),
     "in_future": Explanation(
         "stamped in the future",

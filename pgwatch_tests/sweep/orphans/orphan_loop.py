@@ -80,13 +80,29 @@ def check_named(
     name: str, age_s: float | None, holders: Mapping[str, int | None], request: SweepRequest
 ) -> None:
     """Raises OrphanKeptError for a schema or database that is leased, young, or not named as an orphan is."""
-    if name in holders:
-        raise OrphanKeptError("run_alive", f"pid {holders[name]} holds its lease")
+    check_not_leased(name, holders)
     if age_s is None or not is_orphan_name(name):
         raise OrphanKeptError("unleased_name", NOT_LEASED)
     kept = kept_for_age(age_s, request.min_age_of(name))
     if kept is not None:
         raise OrphanKeptError(*kept)
+
+
+def check_not_leased(name: str, holders: Mapping[str, int | None]) -> None:
+    """Raises OrphanKeptError for a schema or database whose owner lives."""
+    if name in holders:
+        raise OrphanKeptError("run_alive", f"pid {holders[name]} holds its lease")
+
+
+def is_confirmed(identity: str, request: SweepRequest) -> bool:
+    """Whether somebody has seen and confirmed the very orphan of that identity, the only one asked for.
+
+    False if nobody was asked. Raises OrphanKeptError if it was another one, which had the same name.
+    """
+    confirmed = "" if request.part is None else request.part.confirmed
+    if confirmed and confirmed != identity:
+        raise OrphanKeptError("changed", "it isn't the one any more that was asked about")
+    return bool(confirmed)
 
 
 def check_kept(kept_until: str) -> None:

@@ -19,6 +19,7 @@ from pgwatch_tests.sweep.orphans.orphan_loop import (
     OrphanKeptError,
     Stopped,
     SweptOrphans,
+    is_confirmed,
     sweep_each,
 )
 from pgwatch_tests.text.durations import in_words
@@ -43,18 +44,24 @@ class PreparedOrphan:
         """An identity that no other one shares, not even a later one of the same name."""
         return self.gid_bytes, self.transaction, self.prepared
 
+    @property
+    def told_by(self) -> str:
+        """The same, as a text to be confirmed with its name."""
+        return f"{self.transaction} {self.prepared.isoformat()}"
+
 
 def sweep_prepared(
     session: DatabaseSession, settings: Settings, request: SweepRequest, stopped: Stopped
 ) -> SweptOrphans:
     """Rolls back the database's old prepared transactions; a dry run only reports them.
 
-    Raises psycopg.Error if not even the list can be had, ConnectionLostError and WorkCancelledError.
+    One that somebody has confirmed may be young. Raises psycopg.Error if not even the list can be had,
+    ConnectionLostError and WorkCancelledError.
     """
 
     def check(one: PreparedOrphan) -> None:
         age_s = max(0.0, one.age_s)
-        if age_s < request.min_age_s:
+        if not is_confirmed(one.told_by, request) and age_s < request.min_age_s:
             raise OrphanKeptError("too_young", f"{in_words(age_s)} old")
         if not one.is_ours:
             raise OrphanKeptError("refused", needs_owner(one))

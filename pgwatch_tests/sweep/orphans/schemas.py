@@ -22,7 +22,9 @@ from pgwatch_tests.sweep.orphans.orphan_loop import (
     SweptOrphans,
     check_kept,
     check_named,
+    check_not_leased,
     check_owner,
+    is_confirmed,
     leased,
     sweep_each,
 )
@@ -38,6 +40,7 @@ class _Schema:
     """A row of queries/sweep/schemas.sql."""
 
     name: str
+    identity: str
     age_s: float | None
     kept_until: str
     owner: str
@@ -51,8 +54,9 @@ def sweep_schemas(
     """Drops orphan schemas of the database; a dry run only reports them.
 
     An orphan is called `test_<ms>_<pid>_<random>`, fits `settings.test_schemas`, is old enough by that stamp
-    and the server's clock, and nobody holds its lease (`postgres.leases`). Raises psycopg.Error if not even
-    the list can be had, ConnectionLostError and WorkCancelledError.
+    and the server's clock, and nobody holds its lease (`postgres.leases`). One that somebody has confirmed
+    may have any name that fits, and any age. Raises psycopg.Error if not even the list can be had,
+    ConnectionLostError and WorkCancelledError.
     """
     schemas = [
         schema
@@ -62,11 +66,11 @@ def sweep_schemas(
     holders = leases.lease_holders(session, [schema.name for schema in schemas])
 
     def check(schema: _Schema) -> None:
-        check_kept(schema.kept_until)
-        check_named(schema.name, schema.age_s, holders, request)
-        check_owner(schema.owner, schema.asking, is_ours=schema.is_ours)
-        with _dependents_readable():
-            check_droppable(session, schema.name)
+        if is_confirmed(schema.identity, request):
+            check_not_leased(schema.name, holders)
+        else:
+            check_named(schema.name, schema.age_s, holders, request)
+        _check(session, schema)
 
     def drop(schema: _Schema) -> None:
         with _dependents_readable(), leased(session, schema.name), second_session(settings) as beside:
@@ -81,6 +85,30 @@ def sweep_schemas(
         for schema in schemas
     )
     return sweep_each(candidates, request, stopped)
+
+
+def why_schema_stays(session: DatabaseSession, name: str) -> str:
+    """Why the schema couldn't be dropped now, whatever its name and age; empty if it could.
+
+    Raises what `session.running` does.
+    """
+    try:
+        for schema in session.ask("sweep/schemas", _Schema):
+            if schema.name == name:
+                check_not_leased(name, leases.lease_holders(session, [name]))
+                _check(session, schema)
+                return ""
+    except OrphanKeptError as kept:
+        return str(kept)
+    return "it is gone"
+
+
+def _check(session: DatabaseSession, schema: _Schema) -> None:
+    """Raises OrphanKeptError if it is kept for somebody, isn't ours, or is used."""
+    check_kept(schema.kept_until)
+    check_owner(schema.owner, schema.asking, is_ours=schema.is_ours)
+    with _dependents_readable():
+        check_droppable(session, schema.name)
 
 
 @contextmanager

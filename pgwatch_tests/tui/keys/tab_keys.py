@@ -34,12 +34,13 @@ GROUP_KEYS = key_bindings(
 """Of the Sessions tab."""
 
 LEAK_KEYS = key_bindings(
-    ("w", "sweep_this", "sweep-this", "Sweep this", "Plan a sweep of just this row; changes nothing"),
+    ("w", "sweep_this", "sweep-this", "Sweep this", "Plan a sweep of just this row, or ask whether it goes"),
 )
 
 SWEEP_KEYS = key_bindings(
     ("p", "preview", "preview", "Preview", "Preview what a sweep would delete; changes nothing"),
     ("w", "sweep", "sweep", "Sweep", "Preview, confirm, then sweep"),
+    ("K", "remove_this", "remove-this", "Drop", "Drop the schema, or roll back, in this row: asks first"),
     ("a", "min_age", "min-age", "Min age", "Change the minimum age of what is swept", HIDDEN),
     ("escape", "end", "end-sweep", "Stop", "Stop the sweep after its batch; again: now"),
     ("s", "next_section", "section", "Next", "Switch between plan, jobs and history"),

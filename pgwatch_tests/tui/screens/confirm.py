@@ -25,8 +25,9 @@ from pgwatch_tests.reports.locks.action_text import (
     refused,
     refused_of_all,
 )
-from pgwatch_tests.reports.sweeps import sweep_lines, sweep_remarks, sweep_words
+from pgwatch_tests.reports.sweeps import orphan_question, sweep_lines, sweep_remarks, sweep_words
 from pgwatch_tests.sweep.model import SweepReport
+from pgwatch_tests.sweep.orphans.orphan_facts import OrphanFacts
 from pgwatch_tests.text import durations
 from pgwatch_tests.text.plain_text import plain
 from pgwatch_tests.text.toned_text import Cell, Toned
@@ -121,6 +122,12 @@ class ConfirmSweepScreen(QuestionScreen[bool]):
         super().__init__(question, yes=True, no=False)
 
 
+def about_orphan(found: OrphanFacts, server: str = "") -> Question:
+    """The question whether a schema or prepared transaction on `server` (host:port) goes."""
+    told = tuple(f"{name:<{_NAMES - 1}} {fact}" for name, fact in orphan_question.facts(found, server))
+    return Question(orphan_question.question(found), told, orphan_question.advice(found), hanging=_NAMES)
+
+
 def about_plan(plan: SweepReport, age_s: float, server: str = "") -> Question:
     """The question whether to sweep as previewed in `plan`, `age_s` seconds ago, on `server` (host:port)."""
     tables = sweep_lines.removed(plan.planned)
@@ -139,6 +146,18 @@ def about_plan(plan: SweepReport, age_s: float, server: str = "") -> Question:
         f"Sweep {plain(plan.database)}{where}?",
         (sweep_words.summary(plan), *part, *map(_toned_note, notes), "", *lines),
         f"Preview is {durations.in_words(age_s)} old; the sweep checks again before deleting.",
+    )
+
+
+def about_any_age(plan: SweepReport) -> Question:
+    """The question whether to preview what is too young for `plan`, in which nothing else goes."""
+    young = sweep_remarks.young_so_far(plan, plain)
+    live = [f"At work in it: {plain(run)}" for run in plan.live_runs]
+    return Question(
+        f"Nothing is {durations.in_words(plan.min_age_s)} old yet. Preview a sweep of any age?",
+        (sweep_words.summary(plan), *young, *live),
+        "Tests that run now may still need young rows; those of live runs stay. The preview deletes nothing: "
+        "another question follows.",
     )
 
 

@@ -68,6 +68,8 @@ class LeakRow:
     copies: tuple[Copyable, ...] = ()
     part: SweepPart | None = None
     """What `w` plans to sweep; None if no sweep removes it."""
+    asks: bool = False
+    """Whether `w` asks whether it goes, instead: somebody has to see what it is."""
     why_not_swept: str = ""
     table: str = ""
     """The table whose rows `enter` reads, `schema.table`; empty for anything else."""
@@ -84,6 +86,8 @@ class LeakKeys:
     reads_rows: bool = False
     acts: bool = False
     """Whether keys end sessions."""
+    removes: bool = False
+    """Whether a key removes what no sweep does, after a question."""
 
     @property
     def sweeps_this(self) -> str:
@@ -91,9 +95,14 @@ class LeakKeys:
         return f"{self.name('sweep-this')} plans a sweep of just this"
 
     @property
+    def asks_about_this(self) -> str:
+        """`w removes it, after a question`"""
+        return f"{self.name('sweep-this')} removes it, after a question"
+
+    @property
     def ends_it(self) -> str:
-        """`2, then K, ends it`"""
-        return f"{self.name('sessions')}, then {self.name('terminate')}, ends it"
+        """`K ends it, after a question`"""
+        return f"{self.name('terminate')} ends it, after a question"
 
 
 def leak_rows(report: LeakReport, keys: LeakKeys, before: LeakReport | None = None) -> list[LeakRow]:
@@ -179,8 +188,8 @@ def _table_row(table: TableLeak, now: datetime, before: _Before | None, keys: Le
         leak_detail.table_detail(table, change, now, keys.name, does=does),
         leak_remedies.table_copies(table),
         part,
-        "" if part else leak_remedies.why_not_swept(table),
-        name,
+        why_not_swept="" if part else leak_remedies.why_not_swept(table),
+        table=name,
     )
 
 
@@ -200,14 +209,16 @@ def _leftover_row(one: Leftover, before: _Before | None, keys: LeakKeys) -> Leak
     )
     part = leak_remedies.part_of_leftover(one)
     pid = leak_remedies.own_pid(one)
-    does = [keys.sweeps_this] if keys.sweeps and part is not None else []
+    to_ask = leak_remedies.part_to_ask_about(one) if keys.removes else None
+    does = [keys.asks_about_this] if to_ask else [keys.sweeps_this] if keys.sweeps and part else []
     does += [keys.ends_it] if keys.acts and pid is not None else []
     return LeakRow(
         row,
         leak_detail.leftover_detail(one, tone, keys.name, does=does),
         leak_remedies.leftover_copies(one),
-        part,
-        "" if part else leak_remedies.why_not_swept(one),
+        to_ask or part,
+        to_ask is not None,
+        "" if to_ask or part else leak_remedies.why_not_swept(one),
         pid=pid,
     )
 

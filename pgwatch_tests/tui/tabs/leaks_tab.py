@@ -35,7 +35,7 @@ class LeaksTab(DashboardTab):
     """Shows the latest leak report.
 
     `read_rows` reads the rows of one table on demand; with `sweeps`, `w` asks for a plan by PlanSweep; with
-    `acts`, keys of other tabs end sessions.
+    `acts`, keys end sessions; with `removes`, `w` also removes what no sweep does, after a question.
     """
 
     TITLE = "Leaks"
@@ -43,18 +43,26 @@ class LeaksTab(DashboardTab):
     BINDINGS: ClassVar[list[BindingType]] = LEAK_KEYS
 
     class PlanSweep(Message):
-        """Asks for the plan of a sweep of just this."""
+        """Asks for the plan of a sweep of just this; with `asks`, for the question whether it goes."""
 
-        def __init__(self, part: SweepPart) -> None:
+        def __init__(self, part: SweepPart, *, asks: bool) -> None:
             super().__init__()
             self.part = part
+            self.asks = asks
 
     def __init__(
-        self, *, read_rows: ReadRows | None = None, sweeps: bool = False, acts: bool = False
+        self,
+        *,
+        read_rows: ReadRows | None = None,
+        sweeps: bool = False,
+        acts: bool = False,
+        removes: bool = False,
     ) -> None:
         super().__init__()
         self._read_rows = read_rows
-        self._keys = LeakKeys(self.key, sweeps=sweeps, reads_rows=read_rows is not None, acts=acts)
+        self._keys = LeakKeys(
+            self.key, sweeps=sweeps, reads_rows=read_rows is not None, acts=acts, removes=removes
+        )
         self._report: LeakReport | None = None
         self._trend = LeakTrend()
         self._trouble = ""
@@ -113,6 +121,8 @@ class LeaksTab(DashboardTab):
             return self._report is not None and bool(by_test(self._report.tables))
         if action == "copy":
             return bool(self.copyable)
+        if action == "act":
+            return self.leads_to is not None
         return action == "detail" and self._row is not None
 
     def never(self, action: str, parameters: tuple[object, ...]) -> str:
@@ -126,9 +136,9 @@ class LeaksTab(DashboardTab):
         if action == "sweep_this" and row is not None:
             copies = f" {self.key('copy')} copies {row.copies[0].what}." if row.copies else ""
             return f"{row.why_not_swept}{copies}" if row.why_not_swept else self.never(action, parameters)
-        if action in ("act", "follow_advice", "mark") and self.leads_to is not None:
+        if action in ("follow_advice", "mark") and self.leads_to is not None:
             sessions, ends = self.key("sessions"), self.key("terminate")
-            return f"{sessions} opens Sessions with that session selected: {ends} ends it there."
+            return f"{ends} ends this session; {sessions} opens Sessions with it selected."
         if action == "copy" and row is not None and not row.copies:
             return "No statement is known that helps here: the detail says what does."
         return super().why_not(action, parameters)
@@ -147,10 +157,10 @@ class LeaksTab(DashboardTab):
             self.app.push_screen(screen)
 
     def action_sweep_this(self) -> None:
-        """Asks for the plan of a sweep of the selected row."""
+        """Asks for the plan of a sweep of the selected row, or for the question whether it goes."""
         row = self._row
         if row is not None and row.part is not None:
-            self.post_message(self.PlanSweep(row.part))
+            self.post_message(self.PlanSweep(row.part, asks=row.asks))
 
     @property
     def order(self) -> str:

@@ -9,11 +9,15 @@ from typing import Protocol
 from pgwatch_tests.history.model import HistoryEntry, JobState
 from pgwatch_tests.reports.sweeps import sweep_words
 from pgwatch_tests.sweep.model import DEFAULT_SWEEP_KINDS, SweepPart, SweepProgressCallback, SweepReport
+from pgwatch_tests.sweep.orphans.orphan_facts import OrphanFacts
 from pgwatch_tests.sweep.time_left import SweepMeter
 from pgwatch_tests.task import Stoppable
 from pgwatch_tests.text import durations
 
 _BAR = 12
+
+InspectOrphan = Callable[[SweepPart], Awaitable[OrphanFacts | None]]
+"""Looks at one orphan; None if it is gone. May raise PgwatchError."""
 
 
 class RunningSweep(Stoppable, Protocol):
@@ -51,6 +55,8 @@ class SweepDesk:
     """The default minimum age, in seconds."""
     acts: bool = True
     """Whether sweeps are allowed; if not, previews only."""
+    inspect: InspectOrphan | None = None
+    """Looks at one orphan, for the question whether it goes; None where nothing is removed so."""
     server: Callable[[], str] = str
     """`host:port` of the server; empty if that isn't known."""
 

@@ -111,7 +111,7 @@ class SweepsState:
         match self.section:
             case "plan":
                 line = self._line(key)
-                return None if line is None else _with_copies(line.detail, line.copies, self.key)
+                return None if line is None else _with_keys(line, self.key, acts=self.acts)
             case "jobs":
                 job = next((one for one in self.jobs if one.name == key), None)
                 return None if job is None else sweep_detail.job_detail(job, self.key, acts=self.acts)
@@ -123,6 +123,22 @@ class SweepsState:
         """What a key copies of the row of that key: the statements that do what somebody has to."""
         line = self._line(key) if self.section == "plan" else None
         return () if line is None else line.copies
+
+    def part_to_ask_about(self, key: str | None) -> SweepPart | None:
+        """The one thing in the row of that key that goes after a question about it; None if there is none."""
+        line = self._line(key) if self.section == "plan" else None
+        return None if line is None or len(line.to_ask) != 1 else line.to_ask[0]
+
+    def why_not_asked(self, key: str | None) -> str:
+        """Why there is no question about the row of that key; empty if there is."""
+        if self.part_to_ask_about(key) is not None:
+            return ""
+        if key is None:
+            return "No row is selected: there is none in Sweeps."
+        line = self._line(key) if self.section == "plan" else None
+        if line is not None and line.to_ask:
+            return f"Leaks ({self.key('leaks')}) lists each of these: {self.key('sweep-this')} asks about it."
+        return "This row is no schema that stays for its name, and no prepared transaction that stays."
 
     def _line(self, key: str | None) -> CauseLine | None:
         return None if self.report is None or key is None else _keyed(self.report, self.key).get(key)
@@ -301,14 +317,21 @@ def _keyed(report: SweepReport, keys: KeyName) -> dict[str, CauseLine]:
     return found
 
 
-def _with_copies(detail: Detail, copies: tuple[Copyable, ...], keys: KeyName) -> Detail:
-    """The detail with what a key copies; each statement of several on a line of its own."""
-    if not copies:
-        return detail
-    first, *more = copies[0].text.split("\n")
-    lines: list[Line] = [(Toned(f"{keys('copy')} copies  ", "notice"), Toned(plain(first)))]
-    lines += [(Toned(plain(one)),) for one in more]
-    return replace(detail, texts=(*detail.texts, Labelled(NOW, tuple(lines), vital=True)))
+def _with_keys(line: CauseLine, keys: KeyName, *, acts: bool) -> Detail:
+    """The detail with what keys do: ask whether it goes, copy; each of several statements on its own line."""
+    lines: list[Line] = []
+    if acts and len(line.to_ask) == 1:
+        lines.append((Toned(f"{keys('remove-this')} removes it, after a question", "notice"),))
+    elif acts and line.to_ask:
+        leads = f"{keys('leaks')} lists each: {keys('sweep-this')} removes it there, after a question"
+        lines.append((Toned(leads, "notice"),))
+    if line.copies:
+        first, *more = line.copies[0].text.split("\n")
+        lines.append((Toned(f"{keys('copy')} copies  ", "notice"), Toned(plain(first))))
+        lines += [(Toned(plain(one)),) for one in more]
+    if not lines:
+        return line.detail
+    return replace(line.detail, texts=(*line.detail.texts, Labelled(NOW, tuple(lines), vital=True)))
 
 
 def _group_words(group: Group, report: SweepReport) -> str:

@@ -19,16 +19,17 @@ from textual.message import Message
 from pgwatch_tests.errors import PgwatchError, RefusedError
 from pgwatch_tests.history.model import HistoryEntry, JobState
 from pgwatch_tests.postgres.sessions.session import WorkCancelledError
-from pgwatch_tests.reports.sweeps import sweep_json, sweep_lines, sweep_words
+from pgwatch_tests.reports.sweeps import orphan_question, sweep_json, sweep_lines, sweep_words
 from pgwatch_tests.sweep.model import SweepPart
+from pgwatch_tests.sweep.orphans.orphan_facts import OrphanFacts
 from pgwatch_tests.text.plain_text import plain
 from pgwatch_tests.tui.actions import pause_or_resume, run_now, tell
 from pgwatch_tests.tui.keys.tab_keys import SWEEP_KEYS
-from pgwatch_tests.tui.screens.confirm import ConfirmSweepScreen, about_plan
+from pgwatch_tests.tui.screens.confirm import ConfirmSweepScreen, about_any_age, about_orphan, about_plan
 from pgwatch_tests.tui.screens.min_age import MinAgeScreen
 from pgwatch_tests.tui.screens.row import RowScreen
 from pgwatch_tests.tui.screens.text import TextScreen
-from pgwatch_tests.tui.tabs.sweep_desk import JobDesk, SweepDesk, SweepUnderWay
+from pgwatch_tests.tui.tabs.sweep_desk import InspectOrphan, JobDesk, SweepDesk, SweepUnderWay
 from pgwatch_tests.tui.tabs.sweeps_state import COLUMNS, SweepsSection, SweepsState, capitalised, next_sweep
 from pgwatch_tests.tui.tabs.tab import DashboardTab, TabData
 from pgwatch_tests.tui.widgets.detail_pane import DetailPane
@@ -140,16 +141,50 @@ class SweepsTab(DashboardTab):
             self._state.part = part
             self._begin(dry_run=True)
 
+    def ask_about(self, part: SweepPart) -> None:
+        """Asks whether one schema or prepared transaction goes, with what is known of it; then removes it.
+
+        Nothing if a preview or a sweep runs.
+        """
+        if self._under_way is None and self._desk.inspect is not None:
+            tell(self.app, f"Looking at {sweep_words.part(part)} …")
+            start_worker(self, partial(self._inspect, self._desk.inspect, part), "orphan", exclusive=True)
+
+    async def _inspect(self, inspect: InspectOrphan, part: SweepPart) -> None:
+        try:
+            found = await inspect(part)
+        except PgwatchError as error:
+            tell(self.app, f"Not removed: {error}", failed=True)
+            return
+        if found is None:
+            tell(self.app, f"{capitalised(sweep_words.part(part))} is gone already.")
+            self._refresh_app()
+        elif len(self.app.screen_stack) > 1:
+            # A question over another screen would be answered unread.
+            return
+        elif found.why_not:
+            title, lines = orphan_question.refusal(found, self._desk.server())
+            self.app.push_screen(TextScreen(title, lines))
+        else:
+            question = about_orphan(found, self._desk.server())
+            self.app.push_screen(ConfirmSweepScreen(question), partial(self._confirmed, found))
+
+    def _confirmed(self, found: OrphanFacts, confirmed: bool | None) -> None:
+        if confirmed and self._under_way is None:
+            self._begin(dry_run=False, part=found.part)
+
     def never(self, action: str, parameters: tuple[object, ...]) -> str:
-        if action in ("sweep", "run_job", "pause_job") and not self._desk.acts:
+        if action in ("sweep", "remove_this", "run_job", "pause_job") and not self._desk.acts:
             return "This dashboard is read-only: nothing is swept, and no job is changed."
         return ""
 
     def why_not(self, action: str, parameters: tuple[object, ...] = ()) -> str:
         if never := self.never(action, parameters):
             return never
-        if action in ("preview", "min_age", "sweep") and self._under_way is not None:
+        if action in ("preview", "min_age", "sweep", "remove_this") and self._under_way is not None:
             return f"A sweep or a preview is running: {self.key('end-sweep')} stops it."
+        if action == "remove_this":
+            return self._state.why_not_asked(self.table.current_key)
         if action == "copy" and self.table.current_key is not None and not self.copyable:
             return "No statement is needed for this row."
         if action in ("run_job", "pause_job") and not self._state.jobs:
@@ -173,6 +208,12 @@ class SweepsTab(DashboardTab):
             self._ask()
         else:
             self._begin(dry_run=True, then=self._ask)
+
+    def action_remove_this(self) -> None:
+        """Asks whether the selected schema or prepared transaction goes."""
+        part = self._state.part_to_ask_about(self.table.current_key)
+        if part is not None:
+            self.ask_about(part)
 
     def action_min_age(self) -> None:
         """Asks for the minimum age of what is swept, and previews with it."""
@@ -247,9 +288,11 @@ class SweepsTab(DashboardTab):
             self.table.use(COLUMNS[section])
         self.redraw()
 
-    def _begin(self, *, dry_run: bool, then: Callable[[], None] | None = None) -> None:
+    def _begin(
+        self, *, dry_run: bool, then: Callable[[], None] | None = None, part: SweepPart | None = None
+    ) -> None:
         self._under_way = under_way = SweepUnderWay(
-            self._desk, dry_run, self._state.min_age_s, self._state.part, self._clock
+            self._desk, dry_run, self._state.min_age_s, part or self._state.part, self._clock
         )
         self._state.trouble = ""
         self._progress_timer.resume()
@@ -267,7 +310,7 @@ class SweepsTab(DashboardTab):
             self._state.report, self._state.report_at_s = report, self._clock()
             if not dry_run:
                 self._refresh_app()  # it counts leaks, which are fewer by now
-                tell(self.app, report.error or sweep_words.summary(report), failed=bool(report.error))
+                tell(self.app, report.error or orphan_question.outcome(report), failed=bool(report.error))
             if not self._state.is_plan:
                 then = None
         finally:
@@ -289,8 +332,15 @@ class SweepsTab(DashboardTab):
             self.app.push_screen(
                 ConfirmSweepScreen(about_plan(plan, age_s, self._desk.server())), self._answered
             )
+        elif plan.min_age_s and "too_young" in sweep_words.reasons(plan.kept, plan.orphans):
+            self.app.push_screen(ConfirmSweepScreen(about_any_age(plan)), self._take_any_age)
         else:
             tell(self.app, f"Not swept: {sweep_words.summary(plan)}")
+
+    def _take_any_age(self, confirmed: bool | None) -> None:
+        if confirmed and self._under_way is None:
+            self._state.min_age_s = 0.0
+            self._begin(dry_run=True, then=self._ask)
 
     def _refresh_app(self) -> None:
         self.app.call_later(self.app.run_action, "refresh")

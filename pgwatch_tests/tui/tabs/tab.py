@@ -259,7 +259,8 @@ class DashboardTab(Vertical):
 
     @property
     def leads_to(self) -> Party | None:
-        """The session that the row under the cursor is about, in tabs that show none: Sessions selects it."""
+        """The session that the row under the cursor is about, in tabs that show none: keys end it, and
+        Sessions selects it."""
         return None
 
     def go_to(self, party: Party) -> None:

@@ -40,13 +40,15 @@ def sessions_place(*, acts: bool = False) -> TabPlace:
     return TabPlace("Sessions", "pgwatch_tests.tui.tabs.sessions_tab", make)
 
 
-def leaks_place(*, read_rows: ReadRows | None = None, sweeps: bool = False, acts: bool = False) -> TabPlace:
+def leaks_place(
+    *, read_rows: ReadRows | None = None, sweeps: bool = False, acts: bool = False, removes: bool = False
+) -> TabPlace:
     """The place of the Leaks tab."""
 
     def make() -> DashboardTab:
         from pgwatch_tests.tui.tabs.leaks_tab import LeaksTab
 
-        return LeaksTab(read_rows=read_rows, sweeps=sweeps, acts=acts)
+        return LeaksTab(read_rows=read_rows, sweeps=sweeps, acts=acts, removes=removes)
 
     return TabPlace("Leaks", "pgwatch_tests.tui.tabs.leaks_tab", make)
 

@@ -39,7 +39,7 @@ async def test_a_refusal_is_gone_with_the_next_key_and_other_messages_stay() -> 
         await pilot.press("w")
         assert told(app) == [
             "A message.",
-            "w is for Leaks (3): Plan a sweep of just this row; changes nothing.",
+            "w is for Leaks (3): Plan a sweep of just this row, or ask whether it goes.",
         ]
         await pilot.press("j")
         await settled(pilot)
@@ -61,7 +61,7 @@ async def test_a_refusal_is_gone_with_the_next_key_and_other_messages_stay() -> 
         (False, "3w", "No row is selected: there is nothing to sweep."),
         (True, "1x", "There is nothing to restart: the sums are those of Contention (4)."),
         (True, "1s", "There is nothing to sort or to group in Locks."),
-        (True, "1w", "w is for Leaks (3): Plan a sweep of just this row; changes nothing."),
+        (True, "1w", "w is for Leaks (3): Plan a sweep of just this row, or ask whether it goes."),
         (True, "5n", "No job is selected: s switches to the jobs."),
         (True, "5K", "No row is selected: there is none in Sweeps."),
         (True, "1-", "The server is polled every 10000 s, which is as far as it goes."),

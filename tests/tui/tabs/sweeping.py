@@ -13,6 +13,7 @@ from pgwatch_tests.errors import PgwatchError
 from pgwatch_tests.history.model import HistoryEntry, JobState
 from pgwatch_tests.postgres.sessions.session import WorkCancelledError
 from pgwatch_tests.sweep.model import SweepPart, SweepProgress, SweepProgressCallback, SweepReport
+from pgwatch_tests.sweep.orphans.orphan_facts import OrphanFacts
 from pgwatch_tests.tui.app import Dashboard
 from pgwatch_tests.tui.tabs.sweep_desk import JobDesk, SweepDesk
 from screenshots.pictures import settled
@@ -57,6 +58,8 @@ class Sweeping:
     reports: dict[int, SweepReport] = field(default_factory=dict)
     jobs: tuple[JobState, ...] | PgwatchError | None = None
     acts: bool = True
+    orphans: dict[str, OrphanFacts | PgwatchError] | None = None
+    """What is known of orphans, by their names; None where nothing is asked about."""
     held: bool = False
     begun: list[HeldSweep] = field(default_factory=list)
     asked: list[tuple[str, str]] = field(default_factory=list)
@@ -65,8 +68,20 @@ class Sweeping:
         """What the dashboard is given."""
         jobs = None if self.jobs is None else JobDesk(self._states, self._run_now, self._pause)
         return SweepDesk(
-            self._begin, self._history, self._report, jobs, acts=self.acts, server=lambda: "db.test:5432"
+            self._begin,
+            self._history,
+            self._report,
+            jobs,
+            acts=self.acts,
+            inspect=None if self.orphans is None else self._inspect,
+            server=lambda: "db.test:5432",
         )
+
+    async def _inspect(self, part: SweepPart) -> OrphanFacts | None:
+        found = (self.orphans or {}).get(part.name)
+        if isinstance(found, PgwatchError):
+            raise found
+        return found
 
     def _begin(
         self, dry_run: bool, min_age_s: float, part: SweepPart | None, told: SweepProgressCallback

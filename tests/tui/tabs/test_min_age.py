@@ -116,3 +116,23 @@ def test_the_age_of_what_is_too_young_is_told_once() -> None:
 
     assert (line.group, line.what, line.number) == ("stays", "schemas too young", 2)
     assert line.listed == ("test_x, 28 s old", "test_x, 2 h 5 min old, 12 tables")
+
+
+async def test_where_all_is_too_young_w_asks_for_a_preview_of_any_age_first() -> None:
+    youngest = YoungestRow("public", "users", AT, "commit", 0)
+    young = replace(NOTHING, kept=(Kept("public", "users", 317, "too_young"),), youngest=youngest)
+    sweeping = Sweeping(young)
+    _, app = dashboard(sweeping)
+    async with app.run_test(size=(80, 24)) as pilot:
+        drawn = await press(pilot, "5", "w")
+        assert "Nothing is 10 min old yet. Preview a sweep of any age?" in drawn
+        assert "317 rows stay only for being younger than 10 min" in drawn
+        await press(pilot, "n")
+        assert len(sweeping.begun) == 1
+        sweeping.outcome = PLAN
+        await press(pilot, "w", "y")
+        assert [(one.dry_run, one.min_age_s) for one in sweeping.begun[1:]] == [(True, 0.0)]
+        # The yes to a preview isn't one to the sweep.
+        assert isinstance(app.screen, ConfirmSweepScreen)
+        await press(pilot, "y")
+        assert [(one.dry_run, one.min_age_s) for one in sweeping.begun[2:]] == [(False, 0.0)]

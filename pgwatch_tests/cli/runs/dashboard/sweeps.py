@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from pgwatch_tests.schedule.events import JobEvent
     from pgwatch_tests.schedule.schedule import Schedule
     from pgwatch_tests.sweep.model import SweepReport
+    from pgwatch_tests.sweep.orphans.orphan_facts import OrphanFacts
     from pgwatch_tests.tui.tabs.sweep_desk import SweepDesk
 
 _ENTRIES = 200
@@ -51,7 +52,14 @@ class DashboardSweeps:
         jobs = JobDesk(self._states, self._run_now, self._pause) if self._settings.schedule else None
         acts = not self._settings.read_only
         return SweepDesk(
-            self._begin, self._entries, self._report, jobs, self._settings.min_age_s, acts, self._server
+            self._begin,
+            self._entries,
+            self._report,
+            jobs,
+            self._settings.min_age_s,
+            acts,
+            self._inspect if acts else None,
+            self._server,
         )
 
     def use(self, settings: Settings) -> None:
@@ -88,7 +96,8 @@ class DashboardSweeps:
             min_age_is_firm=min_age_s != self._settings.min_age_s,
             keep_unmarked=self._settings.keep_unmarked,
             part=part,
-            server_started=None if dry_run else self._previewed_on,
+            # What was confirmed has an identity of its own: no preview was made of it.
+            server_started=None if dry_run or (part and part.confirmed) else self._previewed_on,
         )
         sweep = _SweepInThread(partial(self._on_record, request, told), self._note)
         self._sweeps = [one for one in self._sweeps if not one.over.is_set()] + [sweep]
@@ -101,6 +110,12 @@ class DashboardSweeps:
         recorder = Recorder(self._opened(), self._settings, Origin("dashboard"), self._warn)
         known = recorder.knowing(request)
         return RecordedSweep(Sweep(self._settings, known, told), known, recorder)
+
+    async def _inspect(self, part: SweepPart) -> OrphanFacts | None:
+        from pgwatch_tests.sweep.orphans.inspection import inspect
+
+        settings = self._settings
+        return await in_daemon_thread(lambda: inspect(settings, part), "orphan")
 
     def _note(self, report: SweepReport) -> None:
         if report.dry_run:

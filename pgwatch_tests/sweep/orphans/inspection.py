@@ -1,0 +1,118 @@
+"""Looks at one schema or prepared transaction, for the question whether it goes."""
+
+from __future__ import annotations
+
+from contextlib import closing, suppress
+from dataclasses import dataclass, replace
+
+import psycopg
+
+from pgwatch_tests.errors import NotCheckedError
+from pgwatch_tests.identity.application_name import OWN_NAME
+from pgwatch_tests.postgres.guard import DatabaseFacts, refusal
+from pgwatch_tests.postgres.server_messages import full_server_message
+from pgwatch_tests.postgres.sessions.session import DatabaseSession
+from pgwatch_tests.settings.load import Settings
+from pgwatch_tests.sweep.model import SweepPart
+from pgwatch_tests.sweep.orphans.orphan_facts import OrphanFacts, SeenSession
+from pgwatch_tests.sweep.orphans.prepared_transactions import needs_owner, prepared_in
+from pgwatch_tests.sweep.orphans.schemas import why_schema_stays
+
+_MOST_MEASURED = 200
+"""Tables whose size is asked for: each is locked for a moment."""
+
+
+@dataclass(frozen=True, slots=True)
+class _SchemaFacts:
+    """The row of queries/sweep/schema_facts.sql."""
+
+    identity: str
+    database: str
+    owner: str
+    tables: int
+    others: int
+    rows: int
+    changed_s: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Client:
+    """A row of queries/sweep/schema_sessions.sql."""
+
+    pid: int
+    application_name: str
+    names_it: bool | None
+
+
+@dataclass(frozen=True, slots=True)
+class _PreparedLock:
+    """A row of queries/sweep/prepared_locks.sql."""
+
+    relation: str
+    pid: int | None
+    application_name: str
+
+
+def inspect(settings: Settings, part: SweepPart) -> OrphanFacts | None:
+    """Looks at one schema or prepared transaction of the database; None if it is gone.
+
+    Changes nothing. Raises CannotConnectError, ConnectionLostError, and NotCheckedError if it can't be read.
+    """
+    with closing(DatabaseSession(settings, read_only=True)) as session:
+        session.open()
+        session.limit(settings.count_timeout_s, settings.lock_timeout_s)
+        try:
+            found = _prepared(session, part) if part.kind == "prepared" else _schema(session, part)
+            if found is None:
+                return None
+            guard = refusal(
+                session.ask("server/test_database", DatabaseFacts)[0], patterns=settings.test_databases
+            )
+        except psycopg.Error as error:
+            raise NotCheckedError(f"{part.name} can't be looked at: {full_server_message(error)}") from error
+    return replace(found, why_not=guard or found.why_not)
+
+
+def _schema(session: DatabaseSession, part: SweepPart) -> OrphanFacts | None:
+    told = session.ask("sweep/schema_facts", _SchemaFacts, {"schema": part.name})
+    if not told:
+        return None
+    [facts] = told
+    clients = session.ask("sweep/schema_sessions", _Client, {"schema": part.name, "own_name": OWN_NAME})
+    return OrphanFacts(
+        replace(part, confirmed=facts.identity),
+        facts.database,
+        facts.owner,
+        why_schema_stays(session, part.name),
+        facts.changed_s,
+        facts.tables,
+        facts.others,
+        facts.rows,
+        _size(session, part.name) if facts.tables <= _MOST_MEASURED else None,
+        sessions=len(clients),
+        hidden=sum(one.names_it is None for one in clients),
+        users=tuple(SeenSession(one.pid, one.application_name) for one in clients if one.names_it),
+    )
+
+
+def _size(session: DatabaseSession, schema: str) -> int | None:
+    with suppress(psycopg.Error):
+        [size] = session.ask_values("sweep/schema_size", int, {"schema": schema})
+        return size
+    return None
+
+
+def _prepared(session: DatabaseSession, part: SweepPart) -> OrphanFacts | None:
+    one = next((one for one in prepared_in(session) if one.gid == part.name), None)
+    if one is None:
+        return None
+    locks = session.ask("sweep/prepared_locks", _PreparedLock, {"transaction": one.transaction})
+    return OrphanFacts(
+        replace(part, confirmed=one.told_by),
+        session.identity().database,
+        one.owner,
+        "" if one.is_ours else needs_owner(one),
+        max(0.0, one.age_s),
+        locks=tuple(lock.relation for lock in locks if lock.pid is None),
+        waiters=tuple(SeenSession(lock.pid, lock.application_name) for lock in locks if lock.pid is not None),
+    )

@@ -1,0 +1,128 @@
+"""Schemas without a lease and prepared transactions go by a key, after a question that says what they are."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from pgwatch_tests.errors import ConnectionLostError, PgwatchError
+from pgwatch_tests.leaks.model import Leftover
+from pgwatch_tests.sweep.model import Orphan, SweepPart
+from pgwatch_tests.sweep.orphans.orphan_facts import OrphanFacts
+from pgwatch_tests.tui.app import Dashboard
+from pgwatch_tests.tui.screens.confirm import ConfirmSweepScreen
+from tests.locks.snapshots import snapshot
+from tests.reports.sweeps.test_orphan_question import PREPARED
+from tests.sweep.reports import NOTHING
+from tests.tui.driving import Feed, leak_report, screen_text
+from tests.tui.tabs.leaking import SIZES, told
+from tests.tui.tabs.sweeping import Sweeping, press
+
+PART = SweepPart("schemas", "test_gw0", confirmed="4711")
+SCHEMA = OrphanFacts(PART, "app_test", "ci", tables=2, size_bytes=0)
+KEPT = replace(
+    NOTHING,
+    orphans=(
+        Orphan("schemas", "test_gw0", removed=False, reason="unleased_name"),
+        Orphan("prepared", "left", removed=False, reason="too_young", detail="3 s old", age_s=3.0),
+    ),
+)
+
+
+def dashboard(known: OrphanFacts | PgwatchError | None = SCHEMA) -> tuple[Sweeping, Dashboard]:
+    """A dashboard in whose database a schema and a prepared transaction are left, and all that is swept."""
+    sweeping = Sweeping(replace(NOTHING, orphans=(Orphan("schemas", "test_gw0", removed=True),)))
+    sweeping.orphans = {"left": PREPARED} if known is None else {"test_gw0": known, "left": PREPARED}
+    left = (Leftover("schema", "test_gw0"), Leftover("prepared_transaction", "left", age_s=3.0))
+    report = replace(leak_report(), leftovers=left)
+    return sweeping, Feed(snapshot(), report).dashboard(sweeps=sweeping.desk())
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_w_in_leaks_asks_with_the_facts_and_removes_it(size: tuple[int, int]) -> None:
+    sweeping, app = dashboard()
+    async with app.run_test(size=size) as pilot:
+        drawn = await press(pilot, "3")
+        assert "w removes it, after a question" in drawn
+        drawn = await press(pilot, "w")
+        assert "Drop the schema test_gw0 with all that is in it?" in drawn
+        assert "app_test on db.test:5432" in drawn
+        assert sweeping.begun == []
+        await press(pilot, "n")
+        assert sweeping.begun == []
+        await press(pilot, "w", "y")
+        (begun,) = sweeping.begun
+        assert (begun.part, begun.dry_run) == (PART, False)
+        assert told(app)[-1] == "Schema test_gw0 dropped"
+        # What is planned next is everything again.
+        await press(pilot, "5", "p")
+        assert sweeping.begun[1].part is None
+
+
+async def test_a_prepared_transaction_is_asked_about_whatever_its_age() -> None:
+    sweeping, app = dashboard()
+    async with app.run_test(size=(80, 24)) as pilot:
+        drawn = await press(pilot, "3", "down", "w")
+        assert "Roll back the prepared transaction left?" in drawn
+        assert "public.users, public.posts" in drawn
+        await press(pilot, "y")
+        assert [one.part for one in sweeping.begun] == [PREPARED.part]
+
+
+@pytest.mark.parametrize(
+    ("known", "words"),
+    [
+        (replace(SCHEMA, why_not="t is locked by pid 3"), "t is locked by pid 3"),
+        (ConnectionLostError("connection refused"), "Not removed: connection refused"),
+        (None, "Schema test_gw0 is gone already."),
+    ],
+)
+async def test_what_cant_go_is_told_and_no_question_asked(
+    known: OrphanFacts | PgwatchError | None, words: str
+) -> None:
+    sweeping, app = dashboard(known)
+    async with app.run_test(size=(80, 24)) as pilot:
+        drawn = await press(pilot, "3", "w")
+        assert words in drawn or told(app)[-1] == words
+        assert not isinstance(app.screen, ConfirmSweepScreen)
+        await pilot.press("y")
+        assert sweeping.begun == []
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_k_in_sweeps_asks_about_what_stays(size: tuple[int, int]) -> None:
+    sweeping, app = dashboard()
+    sweeping.outcome = KEPT
+    async with app.run_test(size=size) as pilot:
+        drawn = await press(pilot, "5", "p", "down")
+        assert "K removes it, after a question" in drawn
+        assert "K Drop" in drawn
+        drawn = await press(pilot, "K")
+        assert "Drop the schema test_gw0 with all that is in it?" in drawn
+        await press(pilot, "y")
+        assert [(one.part, one.dry_run) for one in sweeping.begun] == [(None, True), (PART, False)]
+
+
+async def test_several_schemas_in_one_line_are_asked_about_in_leaks() -> None:
+    sweeping, app = dashboard()
+    two = tuple(Orphan("schemas", name, False, "unleased_name") for name in ("test_a", "test_b"))
+    sweeping.outcome = replace(NOTHING, orphans=two)
+    async with app.run_test(size=(80, 24)) as pilot:
+        drawn = await press(pilot, "5", "p")
+        assert "3 lists each: w removes it there, after a question" in drawn
+        await press(pilot, "K")
+        assert told(app)[-1] == "Leaks (3) lists each of these: w asks about it."
+
+
+async def test_nothing_is_asked_where_nothing_may_be_changed() -> None:
+    sweeping, _ = dashboard()
+    sweeping.acts, sweeping.orphans, sweeping.outcome = False, None, KEPT
+    left = replace(leak_report(), leftovers=(Leftover("schema", "test_gw0"),))
+    app = Feed(snapshot(), left).dashboard(sweeps=sweeping.desk())
+    async with app.run_test(size=(80, 24)) as pilot:
+        await press(pilot, "3", "w")
+        assert told(app)[-1].startswith("A sweep leaves this test schema")
+        await press(pilot, "5", "p", "down", "K")
+        assert told(app)[-1] == "This dashboard is read-only: nothing is swept, and no job is changed."
+        assert "removes it, after a question" not in screen_text(app)
