@@ -149,8 +149,7 @@ class Dashboard(ActingApp):
 
     def _show_tip(self) -> None:
         if self._tip is not None:
-            in_locks = self._tab is self._base.query_one(LocksTab)
-            self._tip.tell(self._latest.graph, self._latest.leaks, self.key_name, in_locks=in_locks)
+            self._tip.tell(self._latest.graph, self._latest.leaks, self.key_name, self._tab.TITLE.lower())
 
     def _begin_the_rest(self) -> None:
         """Begins what the first picture of the locks doesn't need, and would wait for."""

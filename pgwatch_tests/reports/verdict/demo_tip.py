@@ -11,12 +11,12 @@ from pgwatch_tests.text.numbers import plural
 _NAME = 40
 
 
-def tip(graph: LockGraph, leaks: LeakReport | None, keys: KeyName, *, in_locks: bool = True) -> str:
+def tip(graph: LockGraph, leaks: LeakReport | None, keys: KeyName, open_tab: str = "locks") -> str:
     """`test_a holds row of users (id=1), which 2 sessions wait for: enter shows why, K ends it.`
 
-    Unless the Locks tab is open (`in_locks`), its key comes first.
+    The key of the tab that is needed comes first, unless that is the `open_tab`: its command's id.
     """
-    first = "" if in_locks else f"{keys('locks')} and then "
+    first = _way(keys, "locks", open_tab)
     shows, goes = keys("detail"), keys("next-deadlock")
     if graph.snapshot.deadlocks:
         names = " and ".join(short_name(graph, party, _NAME) for party in graph.snapshot.deadlocks[0][:2])
@@ -37,9 +37,15 @@ def tip(graph: LockGraph, leaks: LeakReport | None, keys: KeyName, *, in_locks: 
         return f"{name} holds {held}, which {waiting} {verb} for: {first}{shows} shows why, {helps}."
     if leaks is not None and leaks.total:
         rows = plural(leaks.total, "row")
-        return (
-            f"{rows} leaked so far: {keys('leaks')} shows which tests left them, "
-            f"{keys('sweeps')} and then {keys('preview')} what a sweep would remove."
-        )
+        shows = "the list says" if open_tab == "leaks" else f"{keys('leaks')} shows"
+        previews = f"{_way(keys, 'sweeps', open_tab)}{keys('preview')}"
+        left = f"{shows} which tests left them"
+        return f"{rows} leaked so far: {left}, {previews} shows what a sweep would remove."
     begun = "The flaky suite has begun: soon a test blocks others."
-    return f"{begun} {keys('sessions')} shows who is connected, {keys('help')} all keys."
+    connected = "" if open_tab == "sessions" else f"{keys('sessions')} shows who is connected, "
+    return f"{begun} {connected}{keys('help')} {'' if connected else 'shows '}all keys."
+
+
+def _way(keys: KeyName, tab: str, open_tab: str) -> str:
+    """`3 and then `: how to come to a tab; empty if it is open."""
+    return "" if tab == open_tab else f"{keys(tab)} and then "

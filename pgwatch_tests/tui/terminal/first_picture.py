@@ -27,6 +27,7 @@ from pgwatch_tests.reports.verdict.verdict import Facts, clauses
 from pgwatch_tests.reports.verdict.verdict_line import fitted
 from pgwatch_tests.text.toned_text import Tone, Toned, shortened, told_by_marks
 from pgwatch_tests.tui.tabs.lock_rows import COLUMNS, COLUMNS_OF_SEVERAL, live_rows, spans_databases
+from pgwatch_tests.tui.terminal.stream import drawn_on
 from pgwatch_tests.tui.widgets.header_figures import Manner, header_line, with_runs
 from pgwatch_tests.tui.widgets.tables.column_widths import Column, widths
 from pgwatch_tests.tui.widgets.tables.table_rows import PADDING, SCROLLBAR, longest_cells
@@ -187,6 +188,7 @@ def _take_keys(attributes: list[int | list[bytes | int]]) -> None:
 
 
 def _write(text: str) -> None:
-    assert sys.__stderr__ is not None
-    sys.__stderr__.write(text)
-    sys.__stderr__.flush()
+    stream = drawn_on()
+    assert stream is not None
+    stream.write(text)
+    stream.flush()

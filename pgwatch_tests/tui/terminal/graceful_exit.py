@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import sys
 import termios
 import threading
 import time
@@ -16,6 +15,7 @@ from textual.app import App
 from textual.constants import DRIVER
 
 from pgwatch_tests.tui.terminal.quiet_driver import sleep_until_input
+from pgwatch_tests.tui.terminal.stream import drawn_on
 
 _LOOK_EVERY_S = 1.0
 
@@ -44,8 +44,9 @@ def end_with_terminal() -> None:
         parent = os.getppid()
         _watch(lambda: os.getppid() != parent)
         return
+    stream = drawn_on()
     try:
-        descriptor = sys.__stderr__.fileno() if sys.__stderr__ is not None else -1
+        descriptor = -1 if stream is None else stream.fileno()
         termios.tcgetattr(descriptor)
     except (OSError, ValueError, termios.error):
         return  # not drawn on a terminal

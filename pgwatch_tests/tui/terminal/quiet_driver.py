@@ -14,6 +14,8 @@ from textual.app import App
 from textual.constants import DRIVER
 from textual.drivers.linux_driver import LinuxDriver
 
+from pgwatch_tests.tui.terminal.stream import drawn_on
+
 _LOOK_AGAIN_S = 0.1
 _LOOKS = 3
 """So often it looks again after input: an escape alone is one only when nothing has followed for a while."""
@@ -47,6 +49,7 @@ class QuietDriver(LinuxDriver):
         size: tuple[int, int] | None = None,
     ) -> None:
         super().__init__(app, debug=debug, mouse=mouse, size=size)
+        self._file = drawn_on()
         self._ended = _WakingEvent()
         self.exit_event = self._ended
 

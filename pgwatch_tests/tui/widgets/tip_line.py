@@ -18,11 +18,9 @@ class TipLine(StillText):
     def __init__(self) -> None:
         super().__init__(id="tip", ground="panel")
 
-    def tell(
-        self, graph: LockGraph | None, leaks: LeakReport | None, keys: KeyName, *, in_locks: bool
-    ) -> None:
-        """Shows the tip for what there is to see; none before the first poll."""
+    def tell(self, graph: LockGraph | None, leaks: LeakReport | None, keys: KeyName, open_tab: str) -> None:
+        """Shows the tip for what there is to see, by the id of the open tab; none before the first poll."""
         if graph is not None:
             hides = f"{keys('hide-tips')} hides this."
-            self.say(f"{tip(graph, leaks, keys, in_locks=in_locks)} {hides}")
+            self.say(f"{tip(graph, leaks, keys, open_tab)} {hides}")
             self.display = self.app.size.height >= _TALL

@@ -12,6 +12,7 @@ import subprocess
 import termios
 import time
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -214,6 +215,27 @@ def test_the_dashboard_draws_over_it_and_takes_what_was_typed(server: EmbeddedSe
         assert process.wait(timeout=PATIENCE_S) == 0
     assert written.count(OTHER_SCREEN) == 1
     assert termios.tcgetattr(theirs) == before
+    os.close(ours)
+    os.close(theirs)
+
+
+def test_it_is_drawn_on_stdout_where_stderr_is_a_file(
+    server: EmbeddedServer, python: str, tmp_path: Path
+) -> None:
+    ours, theirs = os.openpty()
+    termios.tcsetwinsize(theirs, (24, 80))
+    command = [python, "-m", "pgwatch_tests", "dashboard", "--dsn", server.dsn()]
+    errors = tmp_path / "errors.txt"
+    with (
+        errors.open("wb") as file,
+        subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=file, env=environment()) as process,
+    ):
+        written = until_written(ours, OTHER_SCREEN, b"othing is blocked", b"Filter")
+        os.write(ours, b"q")
+        written += until_ended(ours, process)
+        assert process.returncode == 0
+    assert written.count(OTHER_SCREEN) == written.count(BACK) == 1
+    assert errors.read_bytes() == b""
     os.close(ours)
     os.close(theirs)
 

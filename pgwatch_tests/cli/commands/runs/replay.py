@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 import click
 
 from pgwatch_tests.cli import formats, options
-from pgwatch_tests.cli.commands.server.dashboard import is_interactive
 from pgwatch_tests.cli.formats import Format
 from pgwatch_tests.cli.runs.daemon_thread import in_daemon_thread
+from pgwatch_tests.tui.terminal.stream import is_interactive
 
 if TYPE_CHECKING:
     from datetime import datetime

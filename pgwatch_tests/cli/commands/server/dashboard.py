@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import os
-import sys
 from contextlib import closing, suppress
 from functools import partial
 from importlib import import_module
@@ -16,14 +14,13 @@ import click
 
 from pgwatch_tests.cli import options
 from pgwatch_tests.settings.load import Flags, Settings
+from pgwatch_tests.tui.terminal.stream import is_interactive
 
 if TYPE_CHECKING:
     from pgwatch_tests.locks.model import LockSnapshot
     from pgwatch_tests.tui.terminal.first_picture import FirstPicture
 
 _VALUES_BEFORE_GARBAGE = 20_000
-_CANNOT_DRAW = ("dumb", "unknown")
-"""Terminals by their TERM that only take lines (terminfo's names)."""
 _FIRST_ANSWER_WITHIN_S = 0.15
 """A server that takes longer is waited for while the screen is loaded."""
 
@@ -153,15 +150,3 @@ async def _watch(settings: Settings, seconds: float | None, theme: str | None, *
 def _show(picture: FirstPicture, answered: asyncio.Task[LockSnapshot]) -> None:
     if not answered.cancelled() and answered.exception() is None:
         picture.show(answered.result())
-
-
-def is_interactive() -> bool:
-    """Whether a dashboard can be shown: in a browser, or on a terminal.
-
-    There it reads from stdin and draws through stderr, as Textual does.
-    """
-    if os.environ.get("TEXTUAL_DRIVER", "").endswith(":WebDriver"):
-        return True
-    if os.environ.get("TERM") in _CANNOT_DRAW:
-        return False
-    return all(stream.isatty() for stream in (sys.stdin, sys.stdout, sys.stderr))

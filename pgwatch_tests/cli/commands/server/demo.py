@@ -30,10 +30,11 @@ def command(once: bool, seconds: float | None) -> int:
     soon as there is something to see. That is the end, unless --seconds keeps the demo running
     until then.
     """
-    from pgwatch_tests.cli.commands.server.dashboard import is_interactive, run_dashboard
+    from pgwatch_tests.cli.commands.server.dashboard import run_dashboard
     from pgwatch_tests.cli.runs.snapshot import print_snapshot
     from pgwatch_tests.demo.run import running_demo
     from pgwatch_tests.settings.load import Dsn, Settings
+    from pgwatch_tests.tui.terminal.stream import is_interactive
 
     with running_demo(narrate) as demo:
         up_since = time.monotonic()
