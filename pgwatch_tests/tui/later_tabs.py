@@ -11,7 +11,7 @@ from textual.screen import Screen
 from textual.widgets import TabbedContent, TabPane
 
 from pgwatch_tests.tui.tabs.tab import DashboardTab
-from pgwatch_tests.tui.tabs.tab_place import TabPlace
+from pgwatch_tests.tui.tabs.tab_place import TabPlace, tab_labels
 from pgwatch_tests.tui.toasts import AppWithToasts
 from pgwatch_tests.tui.widgets.status_line import StatusLine
 from pgwatch_tests.tui.widgets.tables.live_table import LiveTable
@@ -33,8 +33,9 @@ class AppWithLaterTabs(AppWithToasts):
     def panes(self) -> ComposeResult:
         """Yields the tabs, with what is loaded of them."""
         with TabbedContent(initial=self._first):
-            for number, (pane_id, title) in enumerate(self._titles.items(), 1):
-                with TabPane(f"{number} {title}", id=pane_id):
+            labels = tab_labels(list(self._titles.values()), [""] * len(self._titles), self.size.width)
+            for pane_id, label in zip(self._titles, labels, strict=True):
+                with TabPane(label, id=pane_id):
                     if pane_id in self._tabs:
                         yield self._tabs[pane_id]
 

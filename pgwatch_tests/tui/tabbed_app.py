@@ -13,6 +13,7 @@ from textual.app import ComposeResult
 from textual.command import Provider
 from textual.containers import Horizontal
 from textual.content import Content
+from textual.events import Resize
 from textual.filter import LineFilter, Monochrome, NoColor
 from textual.widgets import Input, TabbedContent, TabPane, Tabs
 
@@ -23,7 +24,7 @@ from pgwatch_tests.tui.keyed_app import KeyedApp
 from pgwatch_tests.tui.keys.commands import KeyCommands
 from pgwatch_tests.tui.screens.detail import DetailScreen, ReadHeld
 from pgwatch_tests.tui.tabs.tab import TAB_ACTIONS, DashboardTab, TabData
-from pgwatch_tests.tui.tabs.tab_place import TabPlace
+from pgwatch_tests.tui.tabs.tab_place import TabPlace, tab_labels
 from pgwatch_tests.tui.terminal.without_colours import WithoutColours
 from pgwatch_tests.tui.widgets.filter_line import FilterLine
 from pgwatch_tests.tui.widgets.footer import StillFooter
@@ -64,7 +65,8 @@ class TabbedApp(KeyedApp):
         self._read_held = read_held
         self._export_to = export_to or Path.cwd()
         self._offered: tuple[str, ...] = ()
-        self._numbers: dict[str, str] = {}
+        self._labels: dict[str, str] = {}
+        self._width = 0
         self._opened = ""
         """The tab that was last drawn because it was opened: once is enough."""
         self._copied: tuple[Sequence[tuple[str, str]], int] = ((), 0)
@@ -136,13 +138,20 @@ class TabbedApp(KeyedApp):
             self._base.refresh_bindings()
 
     def _number_tabs(self) -> None:
-        """Shows in the tabs how much there is in each."""
+        """Shows in the tabs how much there is in each, their titles as far as there is room."""
         tabs = self._base.query_one(TabbedContent)
-        for place, (pane_id, title) in enumerate(self._titles.items(), 1):
-            number = self._tabs[pane_id].number(self.data) if pane_id in self._tabs else ""
-            if number != self._numbers.get(pane_id, ""):
-                self._numbers[pane_id] = number
-                tabs.get_tab(pane_id).label = Content(f"{place} {title} {number}".rstrip())
+        numbers = [self._tabs[one].number(self.data) if one in self._tabs else "" for one in self._titles]
+        labels = tab_labels(list(self._titles.values()), numbers, self._width or self.size.width)
+        for pane_id, label in zip(self._titles, labels, strict=True):
+            if label != self._labels.get(pane_id):
+                self._labels[pane_id] = label
+                tabs.get_tab(pane_id).label = Content(label)
+
+    def on_resize(self, event: Resize) -> None:
+        # The app itself takes the size only after this.
+        self._width = event.size.width
+        if not self._is_closing and self._base.query(Tabs):
+            self._number_tabs()
 
     def _focus_table(self) -> None:
         # At once, for the next key; a later TabPane.Focused would open this tab again.

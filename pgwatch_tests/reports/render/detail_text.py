@@ -12,8 +12,8 @@ Line = tuple[Toned, ...]
 KeyName = Callable[[str], str]
 """Returns the key of a command, by the id that a keymap names, as texts write it: `y`, `enter`."""
 
-NOW = "Now"
-"""The label of what keys do."""
+NOW, WHY = "Now", "Why"
+"""The labels of what keys do, and of what is wrong."""
 _LABEL = 6
 # A statement is for copying: it stays on one line.
 _KEPT = re.compile(r"\bSELECT pg_\w+\(|ROLLBACK PREPARED ")
@@ -49,7 +49,7 @@ def detail_lines(detail: Detail, width: int, height: int | None = None, opens: s
 
     What comes before a vital text gives way, so that all vital ones are within the first `height` lines;
     where there isn't even room for those, what keys do now comes before the others, and the last line says
-    which key `opens` the rest.
+    which key `opens` the rest. What is wrong has a line before all of these, and before the title.
     """
     blocks = [(one, list(wrapped(one, width))) for one in detail.texts]
     titled = list(_wrap(detail.title, width))
@@ -58,10 +58,15 @@ def detail_lines(detail: Detail, width: int, height: int | None = None, opens: s
     last_vital = max((number for number, (one, _) in enumerate(blocks) if one.vital), default=-1)
     if height is None or last_vital < 0 or len(everything) <= height:
         return everything
-    if vital > height:
+    why = next((block for one, block in blocks if one.label == WHY and not one.vital), [])
+    if height <= vital + bool(why):
+        first = [why[0] if len(why) == 1 else _cut(why[0], width)] if why and height > 1 else []
+        room = height - len(first)
         urgent = sorted((one for one in blocks if one[0].vital), key=lambda one: one[0].label != NOW)
-        lines = [line for _, block in urgent for line in block][:height]
-        return [*lines[:-1], _with_hint(lines[-1], width, opens)]
+        if vital <= room:
+            urgent = [one for one in blocks if one[0].vital]
+        lines = [*first, *(line for _, block in urgent for line in block)][:height]
+        return lines if vital <= room else [*lines[:-1], _with_hint(lines[-1], width, opens)]
     room = height - vital
     lines = [titled[0] if len(titled) == 1 else _short(detail, titled[0], width)] if room else []
     room -= len(lines)

@@ -10,7 +10,9 @@ from textual.binding import ActiveBinding, Binding, BindingsMap
 from textual.widgets import Footer
 from textual.widgets._footer import FooterKey
 
-_ALL_COMMANDS = "All commands"
+_ALL_COMMANDS, _ALL = "All commands", "All"
+_NARROW = 70
+"""Below so many columns it is called so, and keys that act come before the filter."""
 _FIRST = 2
 """So many keys of the app come before those of the open tab: to quit, and for help."""
 
@@ -63,7 +65,8 @@ class StillFooter(Footer):
     def _fitting(self) -> tuple[ShownKey, ...]:
         active = self.screen.active_bindings
         last = active.get(self.app.COMMAND_PALETTE_BINDING)
-        ending = (self._key(last, _ALL_COMMANDS),) if last is not None and last.enabled else ()
+        words = _ALL if self.size.width < _NARROW else _ALL_COMMANDS
+        ending = (self._key(last, words),) if last is not None and last.enabled else ()
         room = self.size.width - sum(one.cells for one in ending)
         found: list[ShownKey] = []
         for one in self._ranked(active):
@@ -82,7 +85,11 @@ class StillFooter(Footer):
             if one.binding.show and one.enabled:
                 shown.setdefault(one.binding.action.removeprefix("app."), one)
 
+        is_narrow = self.size.width < _NARROW
+
         def rank(one: ActiveBinding) -> float:
+            if is_narrow and one.binding.id == "filter":
+                return len(ids)
             return ids.index(one.binding.id) if one.binding.id in ids else _FIRST - 0.5
 
         return sorted(shown.values(), key=rank)

@@ -42,11 +42,34 @@ def test_what_to_do_is_within_the_height(detail: Detail, width: int, height: int
     lines = detail_lines(detail, width, height)
     wanted = detail_lines(Detail((), vital), width)[1:]
     assert all(len(text_of(line)) <= width for line in lines)
-    if len(wanted) <= height:
+    why = any(one.label == "Why" for one in detail.texts) and height > 1 and bool(vital)
+    if len(wanted) + why <= height:
         assert all(line in lines[:height] for line in wanted)
     elif len(detail_lines(detail, width)) > height:
         assert len(lines) == height
         assert text_of(lines[-1]).endswith("⏎ all")
+
+
+@pytest.mark.parametrize(
+    ("height", "expected"),
+    [
+        (1, ["Now   A ends it and"]),
+        (2, ["Why   It has left a", "Now   A ends it and"]),
+        (3, ["Why   It has left a", "Now   A ends it and", "Fix   Give each tes"]),
+        (4, ["Why   It has left a", "Fix   Give each tes", "      own, and uniq", "Now   A ends it and"]),
+        (5, ["test_a", "Why   It has left a", "Fix   Give each tes"]),
+    ],
+)
+def test_what_is_wrong_has_a_line_before_what_to_do_and_before_the_title(
+    height: int, expected: list[str]
+) -> None:
+    why = labelled("Why", "It has left a transaction open, and nobody will ever close it.")
+    fix = labelled("Fix", "Give each test rows of its own, and unique data.", vital=True)
+    now = labelled("Now", "A ends it and frees two", vital=True)
+    lines = [text_of(one) for one in detail_lines(Detail((Toned("test_a"),), (why, fix, now)), 32, height)]
+    assert [line[:19] for line in lines[: len(expected)]] == expected
+    assert len(lines) == height
+    assert all(len(line) <= 32 for line in lines)
 
 
 @pytest.mark.parametrize("height", [1, 2])

@@ -124,7 +124,8 @@ async def test_a_session_without_a_query_has_none_to_copy() -> None:
             "q Quit ? Help / Filter A Do it C Cancel K End ⏎ Detail n Next root space Mark p Pause r Refresh "
             "^p All commands",
         ),
-        (40, "q Quit ? Help / Filter ^p All commands"),
+        (60, "q Quit ? Help A Do it C Cancel K End / Filter ^p All"),
+        (40, "q Quit ? Help A Do it C Cancel ^p All"),
     ],
 )
 async def test_the_footer_has_as_many_keys_as_fit(width: int, keys: str) -> None:

@@ -58,7 +58,10 @@ def test_a_short_test_leaves_its_room_to_the_others() -> None:
     )
     assert widths(columns, (11, 7, 90), 80, 2) == (11, 7, 56)
     assert widths(columns, (40, 7, 90), 40, 2) == (14, 7, 13)
-    assert widths(columns, (40, 7, 90), 20, 2) == (10, 7, 10)
+    assert widths(columns, (40, 7, 90), 33, 2) == (10, 7, 10)
+    # Less than the least of all: the widest gives way first, none wholly.
+    assert widths(columns, (40, 7, 90), 30, 2) == (8, 7, 9)
+    assert widths(columns, (40, 7, 90), 20, 2) == (6, 7, 6)
 
 
 def test_more_columns_where_there_is_room() -> None:

@@ -7,6 +7,9 @@ from dataclasses import dataclass
 
 from pgwatch_tests.text.toned_text import Cut, cut_end
 
+_NARROWEST = 6
+"""A name of fewer characters says nothing."""
+
 
 @dataclass(frozen=True, slots=True)
 class Column:
@@ -34,7 +37,8 @@ def widths(columns: Sequence[Column], contents: Sequence[int], room: int, gap: i
     """The width of each column in characters, 0 for one that isn't shown.
 
     `contents` are the lengths of their longest cells, `gap` is what a shown column takes besides its text.
-    The sum of the shown ones and their gaps is at most `room`, if the columns of rank 0 can shrink so far.
+    The sum of the shown ones and their gaps is at most `room`, if the columns of rank 0 can shrink so far:
+    where even their least is too much, those that can shrink do further, the widest first.
     """
     whole = [
         max(len(column.label), min(length, column.most) if column.most else length)
@@ -55,6 +59,9 @@ def widths(columns: Sequence[Column], contents: Sequence[int], room: int, gap: i
             break
         shown.append(number)
     free = room - sum(least[one] + gap for one in shown)
+    while free < 0 and (wide := [one for one in shown if columns[one].least and least[one] > _NARROWEST]):
+        least[max(wide, key=lambda one: least[one])] -= 1
+        free += 1
     given = dict.fromkeys(range(len(columns)), 0) | {one: least[one] for one in shown}
     always = [one for one in shown if not columns[one].rank]
     for goal, wider in ((enough, shown), (whole, always), (whole, shown)):
