@@ -13,6 +13,7 @@ from textual.widgets._footer import FooterKey
 _ALL_COMMANDS, _ALL = "All commands", "All"
 _NARROW = 70
 """Below so many columns it is called so, and keys that act come before the filter."""
+_LAST_TO_ACT = "terminate"
 _FIRST = 2
 """So many keys of the app come before those of the open tab: to quit, and for help."""
 
@@ -89,7 +90,7 @@ class StillFooter(Footer):
 
         def rank(one: ActiveBinding) -> float:
             if is_narrow and one.binding.id == "filter":
-                return len(ids)
+                return ids.index(_LAST_TO_ACT) + 0.5 if _LAST_TO_ACT in ids else len(ids)
             return ids.index(one.binding.id) if one.binding.id in ids else _FIRST - 0.5
 
         return sorted(shown.values(), key=rank)
