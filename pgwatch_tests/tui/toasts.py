@@ -44,7 +44,7 @@ class AppWithToasts(AppInTypedOrder):
         title: str = "",
         severity: SeverityLevel = "information",
         timeout: float | None = None,
-        markup: bool = True,
+        markup: bool = False,
     ) -> None:
         """Shows a toast for `timeout` seconds; the oldest go where there are too many."""
         now_s = time.monotonic()

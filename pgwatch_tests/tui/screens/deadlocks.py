@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import ClassVar
 
 from textual.binding import Binding, BindingType
+from textual.content import Content
 
 from pgwatch_tests.reports.contention.deadlock_detail import (
     RecurringDeadlock,
@@ -35,7 +36,7 @@ class DeadlocksScreen(TextScreen):
         self._number = (self._number + step) % len(self._deadlocks)
         self._tell()
         box = self.query_one("#box")
-        box.border_title = self._title
+        box.border_title = Content(self._title)
         box.scroll_home(animate=False)
         self.show(self._lines)
 

@@ -127,7 +127,10 @@ def _query(graph: LockGraph, party: Party, keys: KeyName) -> list[Cell]:
 def _facts(session: Session) -> list[tuple[str, str]]:
     state = "hidden: needs pg_monitor" if session.hidden else plain(session.state or "")
     waits = f"{session.wait_event_type}: {session.wait_event}" if session.wait_event_type else ""
+    # In full, where the list of tests tells more than the name that the server has cut.
+    test = plain(session.identity.label) if session.identity else ""
     found = [
+        ("test", test if test not in session.application_name else ""),
         ("application", plain(session.application_name)),
         ("database", plain(session.database or "")),
         ("user", plain(session.user or "")),

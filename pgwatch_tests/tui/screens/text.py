@@ -8,6 +8,7 @@ from typing import ClassVar, Protocol, cast
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import VerticalScroll
+from textual.content import Content
 from textual.screen import ModalScreen
 
 from pgwatch_tests.reports.render.detail_text import Labelled, Line, joined, wrapped
@@ -57,7 +58,7 @@ class TextScreen(ModalScreen[None]):
 
     def compose(self) -> ComposeResult:
         with VerticalScroll(id="box") as box:
-            box.border_title = self._title
+            box.border_title = Content(self._title)
             yield StillText(id="text", ground="surface")
 
     @property
@@ -84,7 +85,7 @@ class TextScreen(ModalScreen[None]):
         parts = ["↓ more below"] if box.scroll_y < box.max_scroll_y else []
         if self.copies:
             parts.append(f"{cast(Copies, self.app).key_name('copy')} copies {self.copies[0][0]}")
-        box.border_subtitle = " · ".join([*parts, "escape closes"])
+        box.border_subtitle = Content(" · ".join([*parts, "escape closes"]))
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Whether a key does anything: without something to copy, that of copying doesn't."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from textual.app import ComposeResult
 from textual.containers import VerticalScroll
+from textual.content import Content
 from textual.widget import Widget
 
 from pgwatch_tests.reports.render.detail_text import Detail, detail_lines, joined
@@ -54,7 +55,8 @@ class DetailPane(VerticalScroll):
             self._show_border()
 
     def _show_border(self) -> None:
-        self.border_title = " · ".join(filter(None, (self._in_marks, self._in_border)))
+        # Not a string: brackets in the name of a test would be markup.
+        self.border_title = Content(" · ".join(filter(None, (self._in_marks, self._in_border))))
 
     def fit(self) -> None:
         """Draws the detail for the present room: of the tab that it is in."""
