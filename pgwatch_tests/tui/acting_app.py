@@ -87,6 +87,7 @@ class ActingApp(AppWithPast):
         about = tab.selected or tab.leads_to
         parties = tab.marked or [one for one in (about,) if one is not None]
         if self._actions is not None and parties and graph is not None:
+            self._clear_for_question()
             tab.table.choose()
             self._actions.ask(graph, parties, how, tab.let_go, marked=bool(tab.marked))
 
@@ -94,8 +95,14 @@ class ActingApp(AppWithPast):
         """Asks whether to do what the advice about the selected session says."""
         party, graph = self._tab.selected, self.data.graph
         if self._actions is not None and party is not None and graph is not None:
+            self._clear_for_question()
             self._tab.table.choose()
             self._actions.follow_advice(graph, party, self._tab.table.let_go)
+
+    def _clear_for_question(self) -> None:
+        """Takes the toasts away: none may cover a question. What was done here stays in its list."""
+        if len(self.screen_stack) == 1:
+            self.dismiss_toasts()
 
     def action_show_done(self) -> None:
         """Opens the list of what was done here."""

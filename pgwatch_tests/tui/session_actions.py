@@ -148,7 +148,8 @@ class SessionActions:
         answered: Callable[[], None],
         note: str = "",
     ) -> None:
-        screen = ConfirmScreen(graph, asked, other, partial(self.refusal, graph), note)
+        again = self._keys("follow-advice")
+        screen = ConfirmScreen(graph, asked, other, partial(self.refusal, graph), note, again)
         self._app.push_screen(screen, partial(self._answered, answered))
 
     def follow_advice(self, graph: LockGraph, party: Party, answered: Callable[[], None]) -> None:
@@ -276,8 +277,6 @@ class SessionActions:
 
     def _keep(self, action: Action, outcome: str, tone: Tone) -> None:
         what = question(action).removesuffix("?")
-        if isinstance(action, SessionAction):
-            what = what.replace(f"pid {action.pid}", plain(action.who))
         self.done.appendleft(Done(datetime.now(UTC), what, outcome, tone))
 
 

@@ -35,14 +35,18 @@ class Doing:
         return self.outcome
 
 
+_ROW = LockTag("transactionid", transactionid=700)
+"""The first waiter for a row waits for its holder's transaction."""
+
+
 def locked(state: str = "idle in transaction", name: str = "") -> LockSnapshot:
     """Session 1 blocks 2, which blocks 3."""
     root = session(1, name or "pytest:gw0 tests/test_booking.py::test_root", state)
-    return settle(None, snapshot((edge(2, 1), edge(3, 2)), (root,)))
+    return settle(None, snapshot((edge(2, 1, tag=_ROW), edge(3, 2, tag=_ROW)), (root,)))
 
 
 def with_prepared(gid: str = "it's 100%") -> LockSnapshot:
-    found = settle(None, snapshot((edge(2, 0, gid=gid),)))
+    found = settle(None, snapshot((edge(2, 0, tag=_ROW, gid=gid),)))
     return replace(found, prepared=(PreparedTransaction(gid, 5, 10, "test_app", "app", 12.0),))
 
 

@@ -14,29 +14,43 @@ from tests.tui.driving import confirm, dialog_text, screen_text
 
 
 @pytest.mark.parametrize(
-    ("rows", "who", "pid", "frees"),
+    ("rows", "who", "pid", "frees", "told"),
     [
-        (1, "test_2 (gw2, pid 2)", 2, "1 of 2 sessions at once"),
-        (2, "test_3 (gw3, pid 3)", 3, "nobody at once"),
+        (
+            1,
+            "test_2 (gw2, pid 2)",
+            2,
+            "1 of 2 sessions at once",
+            "Frees 1 of 2 sessions at once. Then test_root (gw0) still blocks 1: A again.",
+        ),
+        (
+            2,
+            "test_3 (gw3, pid 3)",
+            3,
+            "nobody at once",
+            "Frees nobody: it waits for test_root (gw0) itself.",
+        ),
     ],
 )
-async def test_on_a_waiter_the_root_is_asked_about_first(rows: int, who: str, pid: int, frees: str) -> None:
+async def test_on_a_waiter_the_root_is_asked_about_first(
+    rows: int, who: str, pid: int, frees: str, told: str
+) -> None:
     doing = Doing()
     _, app = dashboard(chain(), doing)
     async with app.run_test(notifications=True, size=(140, 40)) as pilot:
         await settled(pilot)
         await pilot.press(*["down"] * rows, "K")
-        await until_drawn(pilot, "End the session of pid 1, for which test_")
+        await until_drawn(pilot, f"End the session of test_root (gw0, pid 1), for which {who} waits?")
         asked = dialog_text(app)
-        assert f"for which {who} waits?" in asked
         assert f"b {who} instead" in screen_text(app)
-        assert "frees nobody at once" in asked
-        assert f"{who}, which was asked about, waits for it. Ending that one frees {frees}: press b." in asked
+        assert "Frees nobody at once. Then test_root" not in asked
+        assert f"Ending test_{pid} (gw{pid}) instead frees {frees}: press b." in asked
         await pilot.press("b")
-        await until_drawn(pilot, f"End the session of pid {pid}?")
-        assert "The root blocker is test_root (gw0, pid 1): press b to select it instead." in dialog_text(app)
+        await until_drawn(pilot, f"End the session of {who}?")
+        assert told in dialog_text(app)
+        assert "b test_root (gw0, pid 1) instead" in screen_text(app)
         await pilot.press("b")
-        await until_drawn(pilot, "End the session of pid 1, for which test_")
+        await until_drawn(pilot, f"End the session of test_root (gw0, pid 1), for which {who} waits?")
         await confirm(pilot)
         await settled(pilot)
     [action] = doing.asked
@@ -50,9 +64,9 @@ async def test_a_cancel_of_a_waiter_ends_an_idle_root() -> None:
     async with app.run_test(size=(140, 40)) as pilot:
         await settled(pilot)
         await pilot.press("down", "C")
-        await until_drawn(pilot, "End the session of pid 1, for which test_")
+        await until_drawn(pilot, "End the session of test_root (gw0, pid 1), for which test_")
         await pilot.press("b")
-        await until_drawn(pilot, "Cancel the statement of pid 2?")
+        await until_drawn(pilot, "Cancel the UPDATE of test_2 (gw2, pid 2)?")
         await confirm(pilot)
         await settled(pilot)
     [action] = doing.asked
@@ -66,7 +80,7 @@ async def test_one_that_is_marked_is_asked_about_itself() -> None:
     async with app.run_test(notifications=True, size=(140, 40)) as pilot:
         await settled(pilot)
         await pilot.press("down", "space", "K")
-        await until_drawn(pilot, "End the session of pid 2?")
+        await until_drawn(pilot, "End the session of test_2 (gw2, pid 2)?")
         await confirm(pilot)
         await settled(pilot)
     [action] = doing.asked
@@ -80,7 +94,7 @@ async def test_one_key_does_what_the_advice_says() -> None:
     async with app.run_test(notifications=True, size=(140, 40)) as pilot:
         await settled(pilot)
         await pilot.press("down", "A")
-        await until_drawn(pilot, "End the session of pid 1?")
+        await until_drawn(pilot, "End the session of test_root (gw0, pid 1)?")
         await confirm(pilot)
         await settled(pilot)
         source.locks = snapshot((), (session(1),), after_s=1)
@@ -142,7 +156,7 @@ async def test_marks_are_counted_and_escape_clears_them_first(size: tuple[int, i
         assert "marked" not in screen_text(app)
         assert app._filter_line.of("locks-tab") == "test"
         await pilot.press("K")
-        await until_drawn(pilot, "End the session of pid")
+        await until_drawn(pilot, "End the session of test_")
 
 
 async def test_a_waiter_behind_a_deadlock_has_no_root_to_offer() -> None:
@@ -150,7 +164,7 @@ async def test_a_waiter_behind_a_deadlock_has_no_root_to_offer() -> None:
     async with app.run_test(notifications=True, size=(80, 24)) as pilot:
         await settled(pilot)
         await pilot.press("K")
-        await until_drawn(pilot, "End the session of pid")
+        await until_drawn(pilot, "End the session of test_")
         await pilot.press("b")
         await settled(pilot)
         assert "root blocker" not in screen_text(app)

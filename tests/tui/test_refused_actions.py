@@ -60,7 +60,7 @@ async def test_a_key_that_the_server_would_refuse_says_which_grant_helps() -> No
         await pilot.press("r")
         await until(pilot, lambda: "K End" in screen_text(app).splitlines()[-1])
         await pilot.press("K")
-        await until_drawn(pilot, "End the session of pid 1?")
+        await until_drawn(pilot, "End the session of test_root (gw0, pid 1)?")
         assert "refuse" not in dialog_text(app)
 
 
@@ -71,10 +71,10 @@ async def test_the_question_is_about_the_one_that_may_be_ended() -> None:
     async with app.run_test(notifications=True, size=(120, 30)) as pilot:
         await until(pilot, lambda: server.reads > 0 and "K End" not in screen_text(app).splitlines()[-1])
         await pilot.press("down", "K")
-        await until_drawn(pilot, "End the session of pid 2?")
+        await until_drawn(pilot, "End the session of test_2 (gw2, pid 2)?")
         assert "refuse" not in dialog_text(app)
         await pilot.press("b")
-        await until_drawn(pilot, "End the session of pid 1, for which test_2")
+        await until_drawn(pilot, "End the session of test_root (gw0, pid 1), for which test_2")
         assert "The server will refuse this: it belongs to the superuser owner" in dialog_text(app)
 
 
@@ -96,7 +96,7 @@ async def test_without_knowledge_of_rights_nothing_is_claimed() -> None:
     async with app.run_test(notifications=True, size=(120, 24)) as pilot:
         await until(pilot, lambda: "K End" in screen_text(app).splitlines()[-1])
         await pilot.press("K")
-        await until_drawn(pilot, "End the session of pid 1?")
+        await until_drawn(pilot, "End the session of test_root (gw0, pid 1)?")
         assert "refuse" not in dialog_text(app)
 
 

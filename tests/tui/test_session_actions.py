@@ -16,7 +16,7 @@ from pgwatch_tests.tui.screens.confirm import ConfirmScreen
 from screenshots.pictures import settled
 from tests.locks.snapshots import MOMENT, edge, session, snapshot
 from tests.tui.acting import Doing, dashboard, locked, until_drawn, with_prepared
-from tests.tui.driving import confirm, screen_text
+from tests.tui.driving import confirm, dialog_text, screen_text
 
 SIZES = [(80, 24), (140, 40)]
 HOSTILE = "[red]boo[/red] \x1b[31m \u202e {x} %s"
@@ -31,17 +31,18 @@ async def test_the_question_names_whom_it_is_about(size: tuple[int, int]) -> Non
         await pilot.press("K")
         drawn = await until_drawn(pilot, "y yes")
         for words in (
-            "End the session of pid 1?",
+            "End the session of test_root (gw0, pid 1)?",
             f"since {clock(MOMENT - timedelta(seconds=60))}",
             "gw0 tests/test_booking.py::test_root",
             "user         app",
             "database     test_app",
             "idle in transaction, 2.0 s",
             f"query start  {clock(MOMENT - timedelta(seconds=2.5))}, 2.5 s ago",
-            "blocks       2 sessions, 1 directly",
             "y yes",
         ):
             assert words in drawn
+        frees = "Frees 1 of 2 sessions at once. Then 1 waits for test_2 (gw2): A again if it stays."
+        assert frees in dialog_text(app)
         assert "Cancel does nothing" not in drawn
         await confirm(pilot)
         await settled(pilot)
@@ -86,7 +87,7 @@ async def test_cancelling_an_idle_session_asks_to_end_it_since_only_that_frees_a
         await settled(pilot)
         await pilot.press("C")
         drawn = await until_drawn(pilot, "y yes")
-        assert "End the session of pid 1?" in drawn
+        assert "End the session of test_root (gw0, pid 1)?" in drawn
         assert "A cancel does nothing to an idle session: only an end does." in drawn
         await confirm(pilot)
         await settled(pilot)
@@ -162,7 +163,7 @@ async def test_a_prepared_transaction_is_rolled_back_by_k_only() -> None:
         assert any("K rolls it back" in one.message for one in app._notifications)
         await pilot.press("K")
         await until_drawn(pilot, "Roll back the prepared transaction it's 100%?")
-        await until_drawn(pilot, "blocks       1 session")
+        await until_drawn(pilot, "Frees 1 session at once. Then nothing is blocked.")
         await confirm(pilot)
         await settled(pilot)
     [action] = doing.asked

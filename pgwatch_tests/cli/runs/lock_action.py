@@ -124,12 +124,19 @@ def _actions(graph: LockGraph, asked: ActionRequest) -> tuple[list[Action], list
 
 
 def _ask(graph: LockGraph, actions: Sequence[Action]) -> None:
-    from pgwatch_tests.reports.locks.action_text import advice, facts, question, question_of_all
+    from pgwatch_tests.reports.locks.action_text import (
+        advice,
+        consequence,
+        facts,
+        question_about,
+        question_of_all,
+    )
 
     for action in actions:
         if len(actions) > 1:
-            click.echo(question(action).removesuffix("?"), err=True)
+            click.echo(question_about(graph, action).removesuffix("?"), err=True)
         lines = [f"{name:<12} {words}" for name, words in facts(graph, action)]
-        for line in lines + advice(graph, action, "use --terminate"):
+        lines += [consequence(graph, action), *advice(graph, action, "use --terminate")]
+        for line in lines:
             click.echo(line, err=True)
-    options.confirm(question_of_all(actions))
+    options.confirm(question_about(graph, actions[0]) if len(actions) == 1 else question_of_all(actions))

@@ -8,7 +8,9 @@ from datetime import timedelta
 from pgwatch_tests.locks.actions.action import Action, Outcome, SessionAction, is_idle
 from pgwatch_tests.locks.diagnosis.evidence import patience
 from pgwatch_tests.locks.graph.lock_graph import LockGraph
+from pgwatch_tests.locks.graph.release import release
 from pgwatch_tests.locks.model import Party
+from pgwatch_tests.locks.waits import statement_text
 from pgwatch_tests.reports.locks.lock_tree import lock_facts
 from pgwatch_tests.reports.locks.test_labels import name_of
 from pgwatch_tests.text import durations
@@ -19,13 +21,22 @@ from pgwatch_tests.text.times import clock
 _QUERY = 200
 
 
-def question(action: Action) -> str:
-    """`Cancel the statement of pid 4711?`"""
+def question(action: Action, statement: str = "statement") -> str:
+    """`End the session of test_a (gw0, pid 4711)?`; `statement` is what a cancel is about, `ALTER TABLE`."""
     if not isinstance(action, SessionAction):
         return f"Roll back the prepared transaction {plain(action.gid)}?"
-    return (
-        f"{'End the session' if action.how == 'terminate' else 'Cancel the statement'} of pid {action.pid}?"
-    )
+    what = "End the session" if action.how == "terminate" else f"Cancel the {plain(statement)}"
+    return f"{what} of {plain(action.who)}?"
+
+
+def question_about(graph: LockGraph, action: Action, waiter: Action | None = None) -> str:
+    """The question about an action, with the kind of statement that a cancel is about: `ALTER TABLE`.
+
+    With `waiter`, which was asked about and waits for it, that one is named, too.
+    """
+    session = graph.sessions.get(action.party)
+    words = question(action, (statement_text.kind(session.query) if session else "") or "statement")
+    return words if waiter is None else f"{words.removesuffix('?')}, for which {_whom(waiter)} waits?"
 
 
 def question_of_all(actions: Sequence[Action]) -> str:
@@ -58,23 +69,41 @@ def doing(action: Action) -> str:
 
 
 def facts(graph: LockGraph, action: Action) -> list[tuple[str, str]]:
-    """Whom it is about, as it was seen in `graph`, and what it blocks: name and plain text."""
+    """Whom it is about, as it was seen in `graph`, and what that waits for: name and plain text."""
     pairs = _session_facts(graph, action) if isinstance(action, SessionAction) else _prepared(graph, action)
     pairs += [("wait", fact) for fact in lock_facts(graph, action.party)[:1]]
-    pairs.append(("blocks", _blocks(graph, action)))
-    freed = "nobody" if in_vain(graph, action) else freed_at_once(graph, action.party)
-    pairs.append(("frees", freed if graph.blocks(action.party) else ""))
     return [(name, words) for name, words in pairs if words]
 
 
-def advice(graph: LockGraph, action: Action, instead: str, root_instead: str = "") -> list[str]:
-    """What to think of before: a line each.
+def consequence(graph: LockGraph, action: Action, again: str = "") -> str:
+    """What an action frees, and who blocks the others then: a sentence each.
 
-    `instead` says how to end the session: `press K`; `root_instead` how to ask about its root blocker.
+    `Frees 1 of 3 sessions at once. Then test_b (gw1) still blocks 2: A again.` `again` is the key that asks
+    about the next one; empty for none.
     """
+    if not graph.blocks(action.party):
+        root = graph.root_of(action.party)
+        return f"Frees nobody: it waits for {_short(graph, root)} itself." if root else "Nobody waits for it."
+    if in_vain(graph, action):
+        return "Frees nobody."
+    found = release(graph, action.party)
+    frees = f"Frees {freed_at_once(graph, action.party)}."
+    if found.next is None:
+        return frees if found.waiting else f"{frees} Then nothing is blocked."
+    who, number = _short(graph, found.next), found.blocks
+    key = f": {again} again" if again else ""
+    if found.next_is_freed:
+        waits = "waits" if number == 1 else "wait"
+        return f"{frees} Then {number:,} {waits} for {who}{key and f'{key} if it stays'}."
+    still = "still blocks" if found.next == graph.root_of(action.party) else "blocks"
+    return f"{frees} Then {who} {still} {number:,}{key}."
+
+
+def advice(graph: LockGraph, action: Action, instead: str) -> list[str]:
+    """What to think of before: a line each. `instead` says how to end the session: `press K`."""
     if not isinstance(action, SessionAction):
         return ["Its changes will be lost; COMMIT PREPARED in its database keeps them."]
-    lines = [*_just_begun(graph, action.party), *_of_waiter(graph, action, root_instead)]
+    lines = _just_begun(graph, action.party)
     if in_vain(graph, action):
         lines.append(f"Cancel does nothing to an idle session: {instead}.")
     if action.backend_start is None:
@@ -115,42 +144,29 @@ def _just_begun(graph: LockGraph, party: Party) -> list[str]:
     return [f"{who} {just_begun}: look again in some seconds."] if just_begun else []
 
 
-def _of_waiter(graph: LockGraph, action: SessionAction, root_instead: str) -> list[str]:
-    root = graph.root_of(action.party)
-    if root is None:
-        return []
-    ends = "Ending" if action.how == "terminate" else "Cancelling"
-    freed = len(graph.wait_for_alone(action.party))
-    if freed:
-        frees = (
-            f"frees at most {plural(freed, 'session')} that {'waits' if freed == 1 else 'wait'} for it alone"
-        )
-    else:
-        frees = "frees nobody"
-    how = f": {root_instead}" if root_instead else ""
-    return [f"It is blocked itself. {ends} it {frees}. The root blocker is {plain(graph.who(root))}{how}."]
-
-
-def question_for_waiter(root: Action, waiter: Action) -> str:
-    """The question about a root blocker where one that waits for it was asked about."""
-    return f"{question(root).removesuffix('?')}, for which {_short(waiter)} waits?"
-
-
 def key_of_waiter(waiter: Action) -> str:
     """What the key does that swaps the question to the waiter: `test_b (gw1, pid 3) instead`."""
-    return f"{_short(waiter)} instead"
+    return f"{_whom(waiter)} instead"
 
 
-def _short(action: Action) -> str:
+def _whom(action: Action) -> str:
     return plain(action.who if isinstance(action, SessionAction) else str(action.party))
 
 
+def _short(graph: LockGraph, party: Party) -> str:
+    """`test_b (gw1)`: without the pid, where the worker tells it apart."""
+    session = graph.sessions.get(party)
+    who = plain(graph.who(party))
+    worker = session.identity.worker_label if session is not None and session.identity is not None else ""
+    before, _, after = who.rpartition(f", pid {party.pid}") if worker else ("", "", who)
+    return before + after
+
+
 def instead(graph: LockGraph, waiter: Action, key: str) -> str:
-    """`test_b (gw1, pid 3) waits for it. Ending that one frees nobody: press b.`"""
-    who = waiter.who if isinstance(waiter, SessionAction) else str(waiter.party)
+    """`Ending test_b (gw1) instead frees nobody at once: press b.`"""
     ends = "Cancelling" if isinstance(waiter, SessionAction) and waiter.how == "cancel" else "Ending"
     frees = freed_at_once(graph, waiter.party)
-    return f"{plain(who)}, which was asked about, waits for it. {ends} that one frees {frees}: {key}."
+    return f"{ends} {_short(graph, waiter.party)} instead frees {frees}: {key}."
 
 
 def in_short(graph: LockGraph, action: Action, refusal: str = "") -> str:
@@ -198,7 +214,8 @@ def outcome_line(outcome: Outcome) -> str:
 def _session_facts(graph: LockGraph, action: SessionAction) -> list[tuple[str, str]]:
     session = graph.sessions[action.party]
     state = "hidden: needs pg_monitor" if session.hidden else plain(session.state or "")
-    if session.state_age_s is not None:
+    # Of a session at work, the statement's start says it.
+    if session.state_age_s is not None and session.state != "active":
         state += f", {durations.in_words(session.state_age_s)}"
     started = ""
     if session.query_age_s is not None:

@@ -15,12 +15,12 @@ from pgwatch_tests.locks.graph.lock_graph import LockGraph
 from pgwatch_tests.reports.locks.action_text import (
     advice,
     advice_of_all,
+    consequence,
     facts,
     in_short,
     instead,
     key_of_waiter,
-    question,
-    question_for_waiter,
+    question_about,
     question_of_all,
     refused,
     refused_of_all,
@@ -59,14 +59,16 @@ class ConfirmScreen(QuestionScreen[tuple[Action, ...] | None]):
         other: Action | None = None,
         refusal: Callable[[Action], str] = lambda _: "",
         note: str = "",
+        again: str = "",
     ) -> None:
         """`refusal` says why the server will refuse an action; empty if it won't. `note` is a sentence on why
-        the question isn't about what was asked for."""
+        the question isn't about what was asked for. `again` is the key that asks about the next blocker."""
         self._graph = graph
         self._actions = actions
         self._other = other
         self._refusal = refusal
         self._note = note
+        self._again = again
         super().__init__(self._about(), yes=actions, no=None)
 
     def action_terminate(self) -> None:
@@ -91,20 +93,7 @@ class ConfirmScreen(QuestionScreen[tuple[Action, ...] | None]):
     def _about(self) -> Question:
         graph, actions = self._graph, self._actions
         if len(actions) == 1:
-            [action] = actions
-            lines = [*filter(None, [self._note]), *refused(self._refusal(action))]
-            lines += advice(graph, action, "press K", "press b to select it instead" if self._other else "")
-            words, other = question(action), self._other
-            if other is not None and graph.root_of(other.party) == action.party:
-                words = question_for_waiter(action, other)
-                lines.append(instead(graph, other, "press b"))
-            return Question(
-                words,
-                tuple(f"{name:<{_NAMES - 1}} {fact}" for name, fact in facts(graph, action)),
-                "\n".join(lines),
-                hanging=_NAMES,
-                keys="" if other is None else f"b {key_of_waiter(other)}",
-            )
+            return self._about_one(actions[0])
         refusals = [self._refusal(one) for one in actions]
         facts_of_all = [in_short(graph, one, why) for one, why in zip(actions, refusals, strict=True)]
         lines = [
@@ -113,6 +102,26 @@ class ConfirmScreen(QuestionScreen[tuple[Action, ...] | None]):
             *advice_of_all(graph, actions, "press K"),
         ]
         return Question(question_of_all(actions), tuple(facts_of_all), "\n".join(lines), hanging=_NAMES)
+
+    def _about_one(self, action: Action) -> Question:
+        """What happens, whom it frees and what comes next; who it is, quietly below that."""
+        graph, other = self._graph, self._other
+        waiter = other if other is not None and graph.root_of(other.party) == action.party else None
+        lines = [
+            *filter(None, [self._note]),
+            *refused(self._refusal(action)),
+            consequence(graph, action, self._again),
+            *advice(graph, action, "press K"),
+        ]
+        if waiter is not None:
+            lines.append(instead(graph, waiter, "press b"))
+        return Question(
+            question_about(graph, action, waiter),
+            advice="\n".join(lines),
+            details=tuple(f"{name:<{_NAMES - 1}} {fact}" for name, fact in facts(graph, action)),
+            hanging=_NAMES,
+            keys="" if other is None else f"b {key_of_waiter(other)}",
+        )
 
 
 class ConfirmSweepScreen(QuestionScreen[bool]):

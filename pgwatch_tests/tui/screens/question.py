@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar, TypeVar
 
 from textual import events
@@ -14,7 +14,7 @@ from textual.screen import ModalScreen
 from textual.widgets import Static
 
 from pgwatch_tests.reports.render.detail_text import Line, hung, joined
-from pgwatch_tests.text.toned_text import Cell
+from pgwatch_tests.text.toned_text import Cell, Tone
 from pgwatch_tests.tui.widgets.still_text import StillText
 
 T = TypeVar("T")
@@ -28,12 +28,14 @@ _QUIET_TICKS = round(QUIET_S / _TICK_S)
 class Question:
     """A question with the facts and the advice for its answer, as lines of plain text; facts may be toned.
 
-    `hanging` is how many characters a fact's further lines are indented, where it is wrapped.
+    `details` are for who wants to know more, quietly below all else. `hanging` is how many characters the
+    further lines of a fact or a detail are indented, where it is wrapped.
     """
 
     words: str
-    facts: tuple[Cell, ...]
+    facts: tuple[Cell, ...] = ()
     advice: str = ""
+    details: tuple[Cell, ...] = ()
     hanging: int = 0
     keys: str = ""
     """What other keys do here, beside yes and no."""
@@ -66,6 +68,7 @@ class QuestionScreen(ModalScreen[T]):
             yield Static(id="question", markup=False)
             yield StillText(id="facts", ground="surface")
             yield Static(id="advice", markup=False)
+            yield StillText(id="details", ground="surface")
 
     def on_mount(self) -> None:
         self.set_interval(_TICK_S, self._tick)
@@ -120,22 +123,29 @@ class QuestionScreen(ModalScreen[T]):
     def _show(self) -> None:
         question = self._question
         self.query_one("#question", Static).update(question.words)
-        self._show_facts()
+        self._show_lists()
         self.query_one("#advice", Static).update(question.advice)
         self.query_one("#advice", Static).display = bool(question.advice)
         self._show_keys()
 
     def on_resize(self) -> None:
-        self._show_facts()
+        self._show_lists()
 
-    def _show_facts(self) -> None:
-        question, text = self._question, self.query_one("#facts", StillText)
+    def _show_lists(self) -> None:
+        self._show_list("#facts", self._question.facts)
+        self._show_list("#details", self._question.details, "quiet")
+
+    def _show_list(self, id_: str, cells: tuple[Cell, ...], tone: Tone = "") -> None:
+        text = self.query_one(id_, StillText)
+        text.display = bool(cells)
+        width = text.content_size.width or self.query_one("#question").content_size.width
         lines: list[Line] = []
-        for fact in question.facts:
-            if isinstance(fact, str):
-                lines += hung(fact, text.content_size.width, question.hanging)
+        for cell in cells:
+            if isinstance(cell, str):
+                wrapped = hung(cell, width, self._question.hanging)
+                lines += [tuple(replace(part, tone=tone) for part in line) for line in wrapped]
             else:
-                lines.append(fact)
+                lines.append(cell)
         text.say(joined(lines))
 
     def _show_keys(self) -> None:

@@ -190,7 +190,7 @@ def test_on_a_terminal_it_shows_whom_and_asks(database: Database, connect: Conne
     target.execute("SELECT 1")
     refused = run("--terminate", pid(target), cwd=tmp_path, answer="n\n", PGWATCH_DSN=database.dsn)
     assert (refused.returncode, refused.stdout) == (2, "")
-    for words in ("gw0 t.py::test_it", "idle in transaction", "blocks       nobody", "nothing was done"):
+    for words in ("gw0 t.py::test_it", "idle in transaction", "Nobody waits for it.", "nothing was done"):
         assert words in refused.stderr
     assert is_there(connect, pid(target))
     done = run("--terminate", pid(target), cwd=tmp_path, answer="y\n", PGWATCH_DSN=database.dsn)

@@ -9,7 +9,14 @@ import pytest
 from pgwatch_tests.locks.actions.action import Action, How, action_on
 from pgwatch_tests.locks.graph.lock_graph import LockGraph
 from pgwatch_tests.locks.model import LockTag, Party, PreparedTransaction
-from pgwatch_tests.reports.locks.action_text import advice, advice_of_all, facts, question_of_all
+from pgwatch_tests.reports.locks.action_text import (
+    advice,
+    advice_of_all,
+    consequence,
+    facts,
+    question_about,
+    question_of_all,
+)
 from tests.locks.snapshots import edge, session, snapshot
 
 PREPARED = tuple(PreparedTransaction(gid, 5, 10, "test_app", "app", 3.0) for gid in ("pay\x1b", "ship"))
@@ -25,7 +32,7 @@ def actions(*parties: int | str, how: How = "terminate") -> tuple[Action, ...]:
 
 
 def test_one_question_about_all() -> None:
-    assert question_of_all(actions(1)) == "End the session of pid 1?"
+    assert question_of_all(actions(1)) == "End the session of test_1 (gw1, pid 1)?"
     assert question_of_all(actions(1, 2, 3)) == "End 3 sessions: pid 1, 2 and 3?"
     assert question_of_all(actions(1, 2, how="cancel")) == "Cancel the statements of 2 sessions: pid 1 and 2?"
     assert question_of_all(actions("pay\x1b", "ship")) == "Roll back 2 prepared transactions: pay␛ and ship?"
@@ -33,7 +40,7 @@ def test_one_question_about_all() -> None:
 
 def test_sessions_and_prepared_transactions_together() -> None:
     assert question_of_all(actions(1, "ship")) == (
-        "End the session of pid 1; roll back the prepared transaction ship?"
+        "End the session of test_1 (gw1, pid 1); roll back the prepared transaction ship?"
     )
     assert question_of_all(actions("ship", 1, "pay\x1b", 2)) == (
         "End 2 sessions: pid 1 and 2; roll back 2 prepared transactions: ship and pay␛?"
@@ -52,15 +59,15 @@ def test_what_to_think_of_before() -> None:
 @pytest.mark.parametrize(
     ("state", "how", "frees"),
     [
-        ("idle in transaction", "cancel", "nobody"),
-        ("idle in transaction", "terminate", "2 sessions at once"),
-        ("active", "cancel", "2 sessions at once"),
+        ("idle in transaction", "cancel", "Frees nobody."),
+        ("idle in transaction", "terminate", "Frees 2 sessions at once. Then nothing is blocked."),
+        ("active", "cancel", "Frees 2 sessions at once. Then nothing is blocked."),
     ],
 )
 def test_a_cancel_of_an_idle_session_is_not_said_to_free_anybody(state: str, how: How, frees: str) -> None:
     table = LockTag("relation", 5, 16400)
     graph = LockGraph(snapshot((edge(2, 1, tag=table), edge(3, 1, tag=table)), (session(1, state=state),)))
-    assert dict(facts(graph, action_on(graph, Party(1), how)))["frees"] == frees
+    assert consequence(graph, action_on(graph, Party(1), how), "A") == frees
 
 
 @pytest.mark.parametrize(("age_s", "is_told"), [(0.2, True), (2.0, False)])
@@ -71,3 +78,43 @@ def test_the_question_says_that_a_blocker_may_go_on_by_itself(age_s: float, is_t
     for pid, who in ((1, "It"), (2, "test_1 (gw1, pid 1)")):
         told = advice(graph, action_on(graph, Party(pid), "terminate"), "press K")
         assert (f"{who} {just_begun}" in told) == is_told
+
+
+TABLE, ROW = LockTag("relation", 5, 16400), LockTag("transactionid", transactionid=700)
+
+
+def test_a_question_says_what_happens_whom_it_frees_and_what_comes_next() -> None:
+    root = session(1, state="idle in transaction")
+    change = session(5, "migrations", query="ALTER TABLE orders ADD COLUMN note text")
+    edges = (edge(2, 1, tag=ROW), edge(3, 2, tag=ROW), edge(5, 1, tag=TABLE), edge(5, 2, tag=TABLE))
+    queue = tuple(edge(pid, 5, kind="soft", tag=TABLE) for pid in (6, 7))
+    graph = LockGraph(snapshot((*edges, *queue), (root, change)))
+    cancel = action_on(graph, Party(5), "cancel")
+    assert question_about(graph, cancel) == "Cancel the ALTER TABLE of migrations (pid 5)?"
+    said = consequence(graph, cancel, "A")
+    assert said == "Frees 2 sessions at once. Then test_1 (gw1) still blocks 2: A again."
+    assert len(f"{question_about(graph, cancel)} {said}".split()) <= 25
+    names = [name for name, _ in facts(graph, cancel)]
+    assert names == ["pid", "application", "user", "database", "state", "query start", "query", "wait"]
+    end = action_on(graph, Party(1), "terminate")
+    assert question_about(graph, end) == "End the session of test_1 (gw1, pid 1)?"
+    assert consequence(graph, end, "X") == (
+        "Frees 1 of 5 sessions at once. Then 4 wait for test_2 (gw2): X again if it stays."
+    )
+    assert consequence(graph, end) == "Frees 1 of 5 sessions at once. Then 4 wait for test_2 (gw2)."
+
+
+def test_of_a_session_that_blocks_nobody_the_question_says_so() -> None:
+    graph = LockGraph(snapshot((edge(2, 1, tag=ROW), edge(4, 3, tag=ROW)), (session(9),)))
+    for pid, said in (
+        (9, "Nobody waits for it."),
+        (2, "Frees nobody: it waits for test_1 (gw1) itself."),
+        (1, "Frees 1 session at once. Then test_3 (gw3) blocks 1: A again."),
+    ):
+        assert consequence(graph, action_on(graph, Party(pid), "terminate"), "A") == said
+
+
+def test_hostile_names_are_plain_in_a_question() -> None:
+    graph = LockGraph(snapshot((edge(2, 1, tag=ROW),), (session(1, "a\x1b[31m (pid 7)", query="\x1b x"),)))
+    cancel = action_on(graph, Party(1), "cancel")
+    assert question_about(graph, cancel) == "Cancel the statement of a␛[31m (pid 7) (pid 1)?"

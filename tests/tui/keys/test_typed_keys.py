@@ -180,7 +180,7 @@ async def test_another_question_is_to_be_read_as_well() -> None:
         await until(pilot, lambda: takes_yes(app))
         burst(app, "K", "y")
         await settled(pilot)
-        assert "End the session of pid 1?" in screen_text(app)
+        assert "End the session of test_root (gw0, pid 1)?" in screen_text(app)
     assert doing.asked == []
 
 
