@@ -204,9 +204,14 @@ class TabbedApp(KeyedApp):
 
     def action_sort(self) -> None:
         """Switches the open tab to its next sort order or grouping."""
+        self._tab.turned = False
         if told := self._tab.sort_next():
             self.notify(told)
         self.keep_order()
+
+    def action_turn(self) -> None:
+        """Turns the order of the open tab's rows around."""
+        self._tab.turn()
 
     def action_detail(self) -> None:
         """Opens the selected row in full."""
@@ -234,11 +239,15 @@ class TabbedApp(KeyedApp):
     @on(LiveTable.HeadClicked)
     def _sort_by_clicked(self, event: LiveTable.HeadClicked) -> None:
         head = event.head
-        if order := self._tab.order_of(head):
+        if head == self._tab.table.sorted_head:
+            if not self.why_not("turn"):
+                self.action_turn()
+        elif order := self._tab.order_of(head):
+            self._tab.turned = False
             self._tab.use_order(order)
             self._show_tab()
             self.keep_order()
-        elif head != self._tab.table.sorted_head:
+        else:
             self.notify(f"{self._tab.TITLE} can't be sorted by {head}.", timeout=2)
 
     def keep_order(self) -> None:

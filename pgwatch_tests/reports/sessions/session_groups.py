@@ -92,9 +92,12 @@ def _keys(keys: KeyName) -> Labelled:
     return labelled(NOW, words, "notice", vital=True)
 
 
-def order_words(order: str, by: Grouping | None, keys: KeyName) -> str:
-    """`in trouble first, grouped by user (g)`"""
-    sorted_by = "in trouble first" if order == "longest in state" else f"by {order}"
+def order_words(order: str, by: Grouping | None, keys: KeyName, *, turned: bool = False) -> str:
+    """`in trouble first, grouped by user (g)`; `by test, turned around`."""
+    if order == "longest in state":
+        sorted_by = "in trouble last" if turned else "in trouble first"
+    else:
+        sorted_by = f"by {order}{', turned around' if turned else ''}"
     return f"{sorted_by}, grouped by {by} ({keys('group')})" if by else sorted_by
 
 

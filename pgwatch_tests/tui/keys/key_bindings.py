@@ -32,6 +32,9 @@ DETAIL_KEY = Binding(
     "enter", "detail", "Detail", id="detail", priority=False, tooltip="Show the selected row in full"
 )
 SORT_KEY = Binding("s", "sort", "Sort", id="sort", tooltip="Sort, or group, by something else")
+TURN_KEYS = key_bindings(
+    ("S", "turn", "turn", "Turn order", "Turn the order of the rows around, as a click on its head", HIDDEN),
+)
 COPY_KEYS = key_bindings(
     ("y", "copy", "copy", "Copy SQL", "Copy the advice's SQL; again: the session's query"),
     ("e", "export", "export", "Export", "Write what this tab shows to a JSON file"),
@@ -69,6 +72,7 @@ LIVE_KEYS: tuple[BindingType, ...] = (
     ),
     DETAIL_KEY,
     SORT_KEY,
+    *TURN_KEYS,
     *key_bindings(
         ("n", "next_root(1)", "next-root", "Next root", "Go to the next root blocker"),
         ("N", "next_root(-1)", "previous-root", "Previous root", "Go to the root before", HIDDEN),

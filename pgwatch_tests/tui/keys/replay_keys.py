@@ -11,6 +11,7 @@ from pgwatch_tests.tui.keys.key_bindings import (
     MOVING_KEYS,
     SORT_KEY,
     TAB_KEYS,
+    TURN_KEYS,
     key_bindings,
 )
 
@@ -24,6 +25,7 @@ REPLAY_KEYS: tuple[BindingType, ...] = (
     ),
     DETAIL_KEY,
     SORT_KEY,
+    *TURN_KEYS,
     *key_bindings(
         ("N", "next('wait', -1)", "previous-wait", "Previous wait", "Go to the previous wait"),
         ("D", "next('deadlock', -1)", "previous-deadlock", "Previous deadlock", "Go to the one before"),

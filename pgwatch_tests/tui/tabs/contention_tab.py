@@ -75,6 +75,7 @@ class ContentionTab(DashboardTab):
     """Shows the waits seen since the dashboard started, or since `x`; of a recording, up to a moment."""
 
     TITLE = "Contention"
+    TURNS = True
 
     def __init__(self) -> None:
         super().__init__()
@@ -108,7 +109,7 @@ class ContentionTab(DashboardTab):
             return self._detail is not None
         if seen is None or not (seen.waits or seen.deadlocks_caught):
             return False
-        return (action == "reset" and self._restarts) or (action == "sort" and seen.waits > 0)
+        return (action == "reset" and self._restarts) or (action in ("sort", "turn") and seen.waits > 0)
 
     @property
     def order(self) -> str:
@@ -151,7 +152,9 @@ class ContentionTab(DashboardTab):
             empty = f"Nothing has been blocked since {clock(seen.since)}."
             if seen.unwatched_s:
                 empty += f" Not watched for {durations.in_words(seen.unwatched_s)} of that."
-        self.show_rows([row for row in self._rows() if self.row_filter.fits(row.texts)], empty)
+        rows = [row for row in self._rows() if self.row_filter.fits(row.texts)]
+        self.show_rows(self.in_order(rows), empty)
+        self.show_order(_FIGURES[0].label, "▼")
         self._show_chart()
         self._show_map()
 

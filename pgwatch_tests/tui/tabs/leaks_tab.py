@@ -39,6 +39,7 @@ class LeaksTab(DashboardTab):
     """
 
     TITLE = "Leaks"
+    TURNS = True
 
     BINDINGS: ClassVar[list[BindingType]] = LEAK_KEYS
 
@@ -80,10 +81,6 @@ class LeaksTab(DashboardTab):
         yield StillText(id="leaks-summary", classes="summary")
         yield DetailPane(id="leak-detail")
 
-    def begin(self) -> None:
-        self.table.show_order("Rows", "▼")
-        super().begin()
-
     def on_resize(self) -> None:
         self._show_trend()
 
@@ -119,6 +116,8 @@ class LeaksTab(DashboardTab):
     def offers(self, action: str) -> bool:
         if action == "sort":
             return self._report is not None and bool(by_test(self._report.tables))
+        if action == "turn":
+            return bool(self._rows)
         if action == "copy":
             return bool(self.copyable)
         if action == "act":
@@ -213,8 +212,12 @@ class LeaksTab(DashboardTab):
             empty = self.no_match("line")
         else:
             empty = joined(leak_calm.nothing_left(report, is_stale=bool(self._trouble)))
-        shown = [one.row for one in everything if self.row_filter.fits(one.row.texts)]
-        self.show_rows(shown, empty)
+        shown = [one for one in everything if self.row_filter.fits(one.row.texts)]
+        # What has no rows to count stays below.
+        counted = [one.row for one in shown if one.table or self._by == "test"]
+        others = [one.row for one in shown if not (one.table or self._by == "test")]
+        self.show_rows([*self.in_order(counted), *others], empty)
+        self.show_order("Rows", "▼")
         self._show_detail()
         by_words = (
             ""

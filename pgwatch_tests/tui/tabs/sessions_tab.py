@@ -43,7 +43,7 @@ _BAR, _SHORT_BAR = 20, 8
 """Characters of the bar of connections."""
 _SIDES = 2
 """Characters beside the line above the table."""
-_Made = tuple[LockSnapshot, tuple[Order, Grouping | None], Sequence[tuple[SessionRow, LiveRow]]]
+_Made = tuple[LockSnapshot, tuple[Order, Grouping | None, bool], Sequence[tuple[SessionRow, LiveRow]]]
 """The rows of a picture, in one order and grouping."""
 
 
@@ -54,6 +54,7 @@ class SessionsTab(DashboardTab):
     """
 
     TITLE = "Sessions"
+    TURNS = True
     BINDINGS: ClassVar[list[BindingType]] = GROUP_KEYS
 
     def __init__(self, *, acts: bool = False) -> None:
@@ -100,7 +101,7 @@ class SessionsTab(DashboardTab):
             return bool(self.copyable)
         if action == "act":
             return self.selected is not None
-        return self.table.current_key is not None and action in ("detail", "sort")
+        return self.table.current_key is not None and action in ("detail", "sort", "turn")
 
     def why_not(self, action: str, parameters: tuple[object, ...] = ()) -> str:
         if action == "group" and not self.table.row_count:
@@ -185,7 +186,7 @@ class SessionsTab(DashboardTab):
     def document(self) -> tuple[str, str] | None:
         if self._snapshot is None:
             return None
-        rows = session_rows(self._snapshot, self._order)
+        rows = self.in_order(session_rows(self._snapshot, self._order))
         return "sessions", session_json.document(self._snapshot, rows)
 
     def number(self, data: TabData) -> str:
@@ -196,9 +197,9 @@ class SessionsTab(DashboardTab):
 
     def _rows_of(self, snapshot: LockSnapshot) -> Sequence[tuple[SessionRow, LiveRow]]:
         """All sessions, with their rows: made once for a picture, to which keys come back, thousands long."""
-        manner = self._order, self._by
+        manner = self._order, self._by, self.turned
         if self._made is None or self._made[0] is not snapshot or self._made[1] != manner:
-            rows = session_rows(snapshot, self._order)
+            rows = self.in_order(session_rows(snapshot, self._order))
             lines = [session_row(row, all_local=snapshot.all_local, by=self._by) for row in rows]
             self._made = snapshot, manner, list(zip(rows, lines, strict=True))
         return self._made[2]
@@ -217,7 +218,7 @@ class SessionsTab(DashboardTab):
             fits = self.row_filter.fits
             shown = [(row, line) for row, line in found if fits((*line.texts, row.database, row.user))]
         self.show_rows(self._lines(shown), empty, self._heir if self._by else None)
-        self.table.show_order(*ORDER_HEADS[self._order])
+        self.show_order(*ORDER_HEADS[self._order])
         self._group_of = {row.key: one.key for one in self._groups.values() for row in one.rows}
         line = self.query_one("#connections", StillText)
         line.display = snapshot is not None
@@ -271,7 +272,9 @@ class SessionsTab(DashboardTab):
     def _connections(self, snapshot: LockSnapshot, shown: int, sessions: int) -> tuple[Toned, ...]:
         """A bar of the connections used, how many sessions are shown, and in which order."""
         number = plural(sessions, "session") if shown == sessions else f"{shown:,} of {sessions:,} sessions"
-        order = Toned(f"{number} · {order_words(self._order, self._by, self.key)}", "quiet")
+        order = Toned(
+            f"{number} · {order_words(self._order, self._by, self.key, turned=self.turned)}", "quiet"
+        )
         capacity = snapshot.capacity
         if capacity is None or not capacity.max_connections:
             return (order,)

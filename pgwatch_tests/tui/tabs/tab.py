@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, ClassVar, Protocol, cast
+from typing import TYPE_CHECKING, ClassVar, Protocol, TypeVar, cast
 
 from textual.containers import Vertical
 
@@ -26,10 +26,13 @@ if TYPE_CHECKING:
     from pgwatch_tests.leaks.model import LeakReport
     from pgwatch_tests.tui.answers.selected_locks import SelectedLocks
 
-TAB_ACTIONS = ("act", "copy", "detail", "follow_advice", "mark", "reset", "sort")
+T = TypeVar("T")
+
+TAB_ACTIONS = ("act", "copy", "detail", "follow_advice", "mark", "reset", "sort", "turn")
 """Actions bound by the dashboard that a tab offers for some rows only."""
 _ON_SESSIONS = ("follow_advice", "mark")
 """Those that a tab offers together with `act`."""
+_TURNED = {"▲": "▼", "▼": "▲"}
 
 
 class TabData(Protocol):
@@ -85,12 +88,17 @@ class DashboardTab(Vertical):
     TITLE: ClassVar[str]
     """The tab's head; its lower case with `-tab` is the id of its pane."""
 
+    TURNS: ClassVar[bool] = False
+    """Whether its rows have an order that can be turned around."""
+
     READING: ClassVar[tuple[str, ...]] = ()
     """How to read the tab, in paragraphs: for the help."""
 
     def __init__(self) -> None:
         super().__init__()
         self.row_filter = RowFilter()
+        self.turned = False
+        """Whether the order of the rows is turned around."""
         self.locks: SelectedLocks | None = None
         """Reads the locks of the selected session; None where nothing more can be read."""
         self.refusal: Callable[[Party], str] = lambda _: ""
@@ -223,13 +231,15 @@ class DashboardTab(Vertical):
             return self.next_root(0)
         if action == "next_deadlock" and type(self).next_deadlock is DashboardTab.next_deadlock:
             return self.next_deadlock()
+        if action == "turn" and not self.TURNS:
+            return f"The rows of {self.TITLE} have one order only."
         if action not in TAB_ACTIONS or self.offers("act" if action in _ON_SESSIONS else action):
             return ""
         if action == "reset":
             return (
                 f"There is nothing to restart: the sums are those of Contention ({self.key('contention')})."
             )
-        if action == "sort":
+        if action in ("sort", "turn"):
             return f"There is nothing to sort or to group in {self.TITLE}."
         if self.table.current_key is None:
             if self.table.row_count:
@@ -277,6 +287,19 @@ class DashboardTab(Vertical):
     def sort_next(self) -> str:
         """Switches to the next sort order or grouping; returns a notification, or an empty string."""
         return ""
+
+    def turn(self) -> None:
+        """Turns the order of the rows around."""
+        self.turned = not self.turned
+        self.redraw()
+
+    def in_order(self, rows: Sequence[T]) -> Sequence[T]:
+        """Rows in their order, or turned around."""
+        return rows[::-1] if self.turned else rows
+
+    def show_order(self, head: str, sign: str) -> None:
+        """Shows the sign of the order at the head of its column."""
+        self.table.show_order(head, _TURNED.get(sign, sign) if self.turned else sign)
 
     def order_of(self, head: str) -> str:
         """The order by the column with that head; empty if there is none."""
