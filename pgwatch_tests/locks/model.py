@@ -97,6 +97,16 @@ class Session:
         return replace(identity, test=self.known_test) if identity and self.known_test else identity
 
     @property
+    def is_autovacuum(self) -> bool:
+        """Whether the server started it to vacuum a table."""
+        return self.backend_type == "autovacuum worker"
+
+    @property
+    def prevents_wraparound(self) -> bool:
+        """Whether it is an autovacuum that gives way to nobody (manual, Routine Vacuuming)."""
+        return self.is_autovacuum and "(to prevent wraparound)" in self.query
+
+    @property
     def is_client(self) -> bool:
         """Whether it takes one of max_connections, as autovacuum, workers and walsenders don't.
 

@@ -52,8 +52,7 @@ class SignalRights:
         session = graph.sessions[action.party]
         if session.user_oid is None:
             # A process of the server itself; one that isn't shown whose it is has a database.
-            is_autovacuum = session.backend_type == "autovacuum worker"
-            right = self._named(_SIGNALS_AUTOVACUUM) if is_autovacuum else None
+            right = self._named(_SIGNALS_AUTOVACUUM) if session.is_autovacuum else None
             if (right is not None and right.has_privileges) or session.is_client:
                 return ""
             grant = "" if right is None else f" or {right.name} (GRANT {right.name} TO {own.name})"

@@ -97,7 +97,7 @@ def _leave(root: RootBlocker, kind: str, target: str) -> str:
     if not root.party.pid:
         rollback = f"ROLLBACK PREPARED {literal(root.party.gid)}"
         return f"In {target}: {rollback} (or COMMIT PREPARED). No session owns it any more."
-    if root.session and root.session.backend_type == "autovacuum worker":
+    if root.session and root.session.is_autovacuum:
         return "Wait: the server ends its autovacuum workers there by itself."
     if root.session and root.session.application_name == OWN_NAME:
         return "Wait: pgwatch-tests leaves the database by itself; close it if it doesn't."
@@ -128,11 +128,11 @@ def prepared_transaction(root: RootBlocker) -> Diagnosis | None:
 
 def autovacuum(root: RootBlocker) -> Diagnosis | None:
     """Autovacuum gives way to others, unless it prevents wraparound (manual, Routine Vacuuming)."""
-    if root.session is None or root.session.backend_type != "autovacuum worker" or not root.direct:
+    if root.session is None or not root.session.is_autovacuum or not root.direct:
         return None
     edge = root.direct[0]
     about = f"{root.waiting(root.direct)} for {edge.lock.target}{root.besides(root.direct)}"
-    if "(to prevent wraparound)" in root.session.query:
+    if root.session.prevents_wraparound:
         return Diagnosis(
             "autovacuum_to_prevent_wraparound",
             f"Autovacuum (pid {root.party.pid}) is preventing transaction id wraparound; {about}.",

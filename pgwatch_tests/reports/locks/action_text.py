@@ -106,6 +106,10 @@ def advice(graph: LockGraph, action: Action, instead: str) -> list[str]:
     lines = _just_begun(graph, action.party)
     if in_vain(graph, action):
         lines.append(f"Cancel does nothing to an idle session: {instead}.")
+    session = graph.sessions.get(action.party)
+    if session is not None and session.is_autovacuum:
+        why = "it prevents transaction id wraparound" if session.prevents_wraparound else "it is autovacuum"
+        lines.append(f"The server will start it again for this table: {why}.")
     if action.backend_start is None:
         lines.append(
             "Its start is hidden from this role (needs pg_monitor): it is recognised by its role, database "

@@ -213,6 +213,8 @@ def _doing(session: Session | None, shown: TreeRow) -> Cell:
         return "prepared transaction"
     if shown.state.startswith("idle in transaction"):
         return (Toned(shown.state, wait_tones.of_idle_transaction(shown.age_s)),)
+    if session.is_autovacuum:
+        return "vacuums against wraparound" if session.prevents_wraparound else "vacuums"
     return _STATES.get(shown.state, shown.state)
 
 

@@ -83,6 +83,21 @@ def test_the_question_says_that_a_blocker_may_go_on_by_itself(age_s: float, is_t
 TABLE, ROW = LockTag("relation", 5, 16400), LockTag("transactionid", transactionid=700)
 
 
+@pytest.mark.parametrize("how", ["cancel", "terminate"])
+@pytest.mark.parametrize(
+    ("query", "why"),
+    [
+        ("autovacuum: VACUUM public.t (to prevent wraparound)", "it prevents transaction id wraparound"),
+        ("autovacuum: VACUUM ANALYZE public.t", "it is autovacuum"),
+    ],
+)
+def test_an_autovacuum_comes_back(query: str, why: str, how: How) -> None:
+    worker = replace(session(1, "autovacuum", query=query), backend_type="autovacuum worker")
+    graph = LockGraph(snapshot((edge(2, 1, wait_s=90.0),), (worker,)))
+    told = advice(graph, action_on(graph, Party(1), how), "press K")
+    assert f"The server will start it again for this table: {why}." in told
+
+
 def test_a_question_says_what_happens_whom_it_frees_and_what_comes_next() -> None:
     root = session(1, state="idle in transaction")
     change = session(5, "migrations", query="ALTER TABLE orders ADD COLUMN note text")

@@ -359,3 +359,19 @@ async def test_a_hash_is_shown_whole_or_not_at_all(width: int) -> None:
         cell = app.query_one(LocksTab).table.get_row_at(0)[0].plain
         assert "test_report_reads_orders"[:10] in cell
         assert "#" not in cell or "#3e3344b2" in cell
+
+
+@pytest.mark.parametrize(
+    ("query", "does"),
+    [
+        ("autovacuum: VACUUM public.t (to prevent wraparound)", "vacuums against wraparound"),
+        ("autovacuum: VACUUM ANALYZE public.t", "vacuums"),
+    ],
+)
+async def test_an_autovacuum_says_what_it_does(query: str, does: str) -> None:
+    worker = replace(session(1, "autovacuum", query=query), backend_type="autovacuum worker")
+    app = Feed(settle(None, snapshot((edge(2, 1),), (worker,))), leak_report()).dashboard()
+    async with app.run_test(size=(100, 24)) as pilot:
+        await settled(pilot)
+        row = next(line for line in screen_text(app).splitlines() if "▾ autovacuum" in line)
+        assert f"  1  {does}  " in row
