@@ -84,6 +84,34 @@ class _LazyGroup(click.Group):
             )
         return super().resolve_command(ctx, args)
 
+    def invoke(self, ctx: click.Context) -> object:
+        """Runs the command; of an option that it hasn't, the error says which commands have it."""
+        try:
+            return super().invoke(ctx)
+        except click.NoSuchOption as error:
+            have_it = self._commands_with(ctx, error.option_name)
+            if not have_it:
+                raise
+            one = "It is an option of" if len(have_it) == 1 else "It is one of"
+            names = ", ".join(f"`pgwatch-tests {name}`" for name in have_it)
+            raise click.UsageError(
+                f"No such option {error.option_name!r} here. {one} {names}.", error.ctx
+            ) from None
+
+    def _commands_with(self, ctx: click.Context, option: str) -> list[str]:
+        """Returns the names of all commands that take that option: `sweep`, `schedule run`."""
+        found = []
+        for name in COMMANDS:
+            command = self.get_command(ctx, name)
+            within = command.commands.items() if isinstance(command, click.Group) else ()
+            all_of_it = [(name, command), *((f"{name} {inner}", one) for inner, one in within)]
+            found += [
+                full_name
+                for full_name, one in all_of_it
+                if one is not None and any(option in parameter.opts for parameter in one.params)
+            ]
+        return found
+
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)
 

@@ -98,6 +98,8 @@ class TableLeak:
     changed: int | None = None
     """If any row counts: how many of `rows` were there before, by their stamp or `created_at`; the others are
     new, or don't say. None if it isn't known."""
+    committed: datetime | None = None
+    """When the last of the rows was committed; None if the server doesn't keep that, or wasn't asked."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -86,6 +86,7 @@ class _Details:
     matched: list[bool | None]
     oldest: float | None
     newest: float | None
+    committed: float | None
     first_sample: str | None
     last_sample: str | None
     before: int = 0
@@ -390,5 +391,6 @@ def _with_details(leak: TableLeak, table: Table, details: _Details) -> TableLeak
         columns=tuple(shown(column) for column, matches in matched if matches),
         oldest=time_from_epoch(details.oldest),
         newest=time_from_epoch(details.newest),
+        committed=time_from_epoch(details.committed),
         samples=tuple(samples),
     )

@@ -87,12 +87,7 @@ class Dashboard(ActingApp):
         acts = act is not None
         later = [
             sessions_place(acts=acts),
-            leaks_place(
-                read_rows=read_leaked,
-                sweeps=sweeps is not None,
-                acts=acts,
-                removes=sweeps is not None and sweeps.inspect is not None,
-            ),
+            leaks_place(read_rows=read_leaked, sweeps=sweeps, acts=acts),
             contention_place(),
         ]
         if sweeps is not None:
@@ -114,6 +109,7 @@ class Dashboard(ActingApp):
         self._read_leaks = read_leaks
         self._leaks_poller = Poller(self._count_leaks, self._on_leaks, self._leaks_pause_s, clock)
         self._leak_pace = LeakPace()
+        self._count_began_s = clock()
         self._latest = LatestAnswers(clock())
         self._has_begun_the_rest = False
         self.failure: PgwatchError | None = None
@@ -203,6 +199,7 @@ class Dashboard(ActingApp):
 
     async def _count_leaks(self) -> LeakReport:
         self._leak_pace.begin(self._polls.changes)
+        self._count_began_s = self._clock()
         return await self._read_leaks()
 
     def _leaks_pause_s(self, _: LeakReport, took_s: float) -> float:
@@ -217,7 +214,7 @@ class Dashboard(ActingApp):
             # It was under way when another database was picked; the next one follows at once.
             return
         else:
-            self._latest.take_leaks(outcome.value)
+            self._latest.take_leaks(outcome.value, self._count_began_s)
         self._show_leaks_in_status()
         if self._active == LEAKS:
             self._show_tab()
@@ -226,8 +223,15 @@ class Dashboard(ActingApp):
 
     def _show_leaks_in_status(self) -> None:
         line = self._status_line
-        facts = replace(line.status.facts, leaks=self._latest.leaks, leaks_trouble=self._latest.leaks_trouble)
-        line.status = replace(line.status, facts=facts)
+        latest = self._latest
+        facts = replace(
+            line.status.facts,
+            leaks=latest.leaks,
+            leaks_trouble=latest.leaks_trouble,
+            leaks_age_s=latest.leaks_age_s,
+        )
+        if facts != line.status.facts:
+            line.status = replace(line.status, facts=facts)
 
     def _grow_older(self) -> None:
         if self._is_closing:
@@ -235,6 +239,8 @@ class Dashboard(ActingApp):
         line = self._status_line
         if line.tells_age:
             line.status = replace(line.status, age_s=self._latest.age_s(self._clock()))
+        if line.status.facts.leaks_age_s != self._latest.leaks_age_s:
+            self._show_leaks_in_status()
         self._count_down()
 
     def _count_down(self) -> None:
@@ -366,8 +372,8 @@ class Dashboard(ActingApp):
         """Why an action does nothing now, as a sentence; empty if it would do something."""
         if never := self.never(action, parameters):
             return never
-        if action in ("act", "follow_advice") and self._latest.viewed is not None:
-            return f"That is the past: {self.key_name('escape')} goes back to now."
+        if action in ("act", "follow_advice") and (past := self.in_past()):
+            return past
         if action in ("act", "follow_advice") and (refusal := self.refusal(parameters)):
             return refusal
         slower = parameters == (1,)

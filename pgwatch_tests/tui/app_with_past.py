@@ -43,6 +43,12 @@ class AppWithPast(PersonalApp):
         if self.data.viewed is not None:
             self.action_now()
 
+    def in_past(self) -> str:
+        """Why nothing is done while a moment of the past is looked at; empty if none is."""
+        if self.data.viewed is None:
+            return ""
+        return f"That is the past: {self.key_name('escape')} goes back to now."
+
     def _show_past_or_present(self) -> None:
         line, data = self._status_line, self.data
         line.status = replace(line.status, snapshot=data.snapshot, trend=data.blocked_trend)

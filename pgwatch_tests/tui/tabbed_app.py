@@ -127,6 +127,10 @@ class TabbedApp(KeyedApp):
 
     # The open tab.
 
+    def in_past(self) -> str:
+        """Why nothing is done while a moment of the past is looked at; empty if none is."""
+        return ""
+
     def _show_tab(self) -> None:
         """Draws the open tab only; the others catch up when they are opened."""
         tab = self._tab

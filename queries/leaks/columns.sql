@@ -13,6 +13,7 @@ SELECT pg_class.oid::bigint AS oid,
        coalesce(types, '{}') AS types,
        coalesce(readable, '{}') AS readable,
        coalesce(has_created_at, false) AS has_created_at,
+       coalesce(pg_catalog.has_table_privilege(pg_class.oid, 'SELECT'), false) AS reads_all,
        pg_catalog.has_schema_privilege(relnamespace, 'USAGE') AS schema_usage,
        -- NULL if the table is gone by now.
        coalesce(pg_catalog.row_security_active(pg_class.oid), false) AS row_security,

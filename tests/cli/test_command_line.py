@@ -67,6 +67,17 @@ def test_every_command_is_in_the_help_and_has_one(tmp_path: Path) -> None:
     ("arguments", "code", "words"),
     [
         (["nonsense"], 2, "No such command"),
+        (
+            ["--min-age", "1h"],
+            2,
+            "'--min-age' here. It is one of `pgwatch-tests sweep`, `pgwatch-tests schedule run`.",
+        ),
+        (
+            ["leaks", "--temp-index"],
+            2,
+            "No such option '--temp-index' here. It is an option of `pgwatch-tests sweep`.",
+        ),
+        (["--refesh", "3"], 2, "Did you mean '--refresh'?"),
         (["lock"], 2, "Did you mean 'locks'?"),
         (["locks", "--dsn", " "], 2, "it is empty: name a server, or leave it out"),
         (["postgresql://u:hunter2@h/x"], 2, "A connection string is given by --dsn"),

@@ -262,6 +262,23 @@ def test_oldest_and_newest_by_the_stamp_in_the_id(database: Database, owner: Con
     assert leak.newest == datetime.fromtimestamp(1717171717, UTC) + timedelta(milliseconds=171)
 
 
+def test_when_the_rows_were_committed_last(database: Database, owner: Connection[TupleRow]) -> None:
+    owner.execute("CREATE TABLE users (email text, created_at timestamptz DEFAULT '2020-01-01')")
+    owner.execute("CREATE TABLE parts (id int, email text) PARTITION BY LIST (id)")
+    owner.execute("CREATE TABLE part PARTITION OF parts DEFAULT")
+    [begun] = owner.execute("SELECT clock_timestamp()").fetchone() or ()
+    owner.execute("INSERT INTO users VALUES ('a@test.example.com')")
+    owner.execute("INSERT INTO parts VALUES (1, 'a@test.example.com')")
+    [over] = owner.execute("SELECT clock_timestamp()").fetchone() or ()
+
+    parts, users = sorted(scanned(database.dsn).tables, key=lambda leak: leak.table)
+
+    assert users.newest == datetime(2020, 1, 1, tzinfo=UTC)
+    assert users.committed is not None
+    assert parts.committed is not None
+    assert begun <= users.committed <= parts.committed <= over
+
+
 def test_oldest_and_newest_by_created_at(database: Database, owner: Connection[TupleRow]) -> None:
     owner.execute("CREATE TABLE aware (c text, created_at timestamptz)")
     owner.execute("CREATE TABLE naive (c text, created_at timestamp)")

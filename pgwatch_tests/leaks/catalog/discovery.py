@@ -70,6 +70,7 @@ class _TableRow:
     types: list[int]
     readable: list[bool]
     has_created_at: bool
+    reads_all: bool
     schema_usage: bool | None
     row_security: bool
     owner_too: bool
@@ -254,6 +255,7 @@ def _table(row: _TableRow, forms: Mapping[int, Form], ignores: Ignores) -> Table
         columns=tuple(name for name, _ in columns),
         has_created_at=row.has_created_at
         and not ignores.ignored(shown(row.schema), shown(row.table), "created_at"),
+        reads_all=row.reads_all,
         relations=1 + len(row.below),
         pages=sum((partition.pages for partition in row.below), row.pages),
         indexes=sum((partition.indexes for partition in row.below), row.indexes),

@@ -74,6 +74,8 @@ class Table:
     """The columns that aren't just strings, and where in them the strings are."""
     definition: Definition = field(default=Definition(), compare=False)
     """Its definition in the catalogs."""
+    reads_all: bool = False
+    """Whether all of its columns may be read, those of the system included."""
 
     def is_still(self, now: Table) -> bool:
         """Whether what was counted in it is what would be counted now."""

@@ -31,6 +31,11 @@ _CREATED_AT = (
     b"CASE WHEN %b OR %b THEN extract(epoch FROM CASE WHEN pg_catalog.isfinite(created_at) "
     b"THEN created_at::pg_catalog.timestamptz END)::float END"
 ) % (is_of(b"created_at", 1114), is_of(b"created_at", 1184))
+# Asked of each row: without the setting, the function raises an error.
+_COMMITTED_AT = (
+    b"CASE WHEN pg_catalog.current_setting('track_commit_timestamp') OPERATOR(pg_catalog.=) 'on' "
+    b"THEN extract(epoch FROM pg_catalog.pg_xact_commit_timestamp(xmin))::float END"
+)
 _MICROSECONDS = b"pg_catalog.round(extract(epoch FROM %b) OPERATOR(pg_catalog.*) 1000000)::bigint"
 # Without a time zone, the moment is unknown.
 _CREATED_US = (
@@ -99,8 +104,8 @@ class MarkedRowStatements:
         return [self._count(*numbered) for numbered in enumerate(tables)]
 
     def details(self, tables: Sequence[Table]) -> list[bytes]:
-        """Asks what `counts` does, and the matching columns, oldest and newest (epoch, s), and two
-        samples."""
+        """Asks what `counts` does, and the matching columns, oldest and newest (epoch, s), the last commit
+        if the server keeps its time, and two samples."""
         return [self._details(*numbered) for numbered in enumerate(tables)]
 
     def rows(self, table: Table, keys: Sequence[str], limit: int) -> bytes:
@@ -223,10 +228,13 @@ class MarkedRowStatements:
         return (
             b"SELECT %d AS position, pg_catalog.count(*) AS rows, ARRAY[%b] AS matched, "
             b"pg_catalog.min(at) AS oldest, pg_catalog.max(at) AS newest, "
+            b"pg_catalog.max(committed) AS committed, "
             b"pg_catalog.min(sample) AS first_sample, pg_catalog.max(sample) AS last_sample "
-            b'FROM (SELECT v, coalesce(%b, created) AS at, pg_catalog."left"(coalesce(%b), %d) AS sample '
+            b"FROM (SELECT v, committed, coalesce(%b, created) AS at, "
+            b'pg_catalog."left"(coalesce(%b), %d) AS sample '
             # One array, since a row of more than 1664 values can't be; and no row that doesn't match.
-            b"FROM (SELECT %b AS v, %b AS created FROM %b WHERE %b OFFSET 0) AS value) AS hit"
+            b"FROM (SELECT %b AS v, %b AS created, %b AS committed FROM %b WHERE %b OFFSET 0) AS value) "
+            b"AS hit"
         ) % (
             position,
             b", ".join(b"pg_catalog.bool_or(%b IS NOT NULL)" % place for place in places),
@@ -235,6 +243,7 @@ class MarkedRowStatements:
             _SAMPLE_CHARACTERS,
             self.marked_values(table),
             _CREATED_AT if table.has_created_at else b"NULL::float",
+            _COMMITTED_AT if table.reads_all else b"NULL::float",
             self._source(table),
             self._new_ones(table),
         )

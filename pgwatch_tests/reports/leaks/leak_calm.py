@@ -30,7 +30,7 @@ def nothing_left(report: LeakReport, *, is_stale: bool = False) -> list[Line]:
 
 
 def summary(report: LeakReport, grouping: str, trouble: str) -> Line:
-    """`13 leaked rows, 2 leftovers, 12 tables checked, 1 not checked · by table · at 18:02:11`, toned.
+    """`13 leaked rows, 2 leftovers, 12 tables checked, 1 not checked · at 18:02:11 · by table`, toned.
 
     `grouping` says by what; `trouble` why the latest count failed. What tells least is last: it is cut first.
     """
@@ -49,11 +49,11 @@ def summary(report: LeakReport, grouping: str, trouble: str) -> Line:
     for text, tone in parts:
         line += [Toned(", ", "quiet")] if line else []
         line.append(Toned(text, tone))
-    if grouping:
-        line.append(Toned(f" · {grouping}", "quiet"))
+    line.append(Toned(f" · at {clock(report.checked_at)}", "quiet"))
     if trouble:
         line.append(Toned(f" (latest count failed: {plain(trouble)})", "warning"))
-    line.append(Toned(f" · at {clock(report.checked_at)}", "quiet"))
+    if grouping:
+        line.append(Toned(f" · {grouping}", "quiet"))
     return tuple(line)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from pgwatch_tests.identity import test_names
 from pgwatch_tests.leaks.attribution.rows_by_test import TestLeak, is_certain
@@ -14,7 +14,7 @@ from pgwatch_tests.reports.render.detail_text import NOW, Detail, KeyName, Label
 from pgwatch_tests.text import durations
 from pgwatch_tests.text.numbers import plural
 from pgwatch_tests.text.plain_text import plain
-from pgwatch_tests.text.times import in_full
+from pgwatch_tests.text.times import clock, in_full
 from pgwatch_tests.text.toned_text import Tone, Toned
 
 _NOT_ASKED = (
@@ -28,11 +28,18 @@ _LONGEST_KEY = 24
 
 
 def table_detail(
-    leak: TableLeak, change: int | None, now: datetime, keys: KeyName, *, does: Sequence[str] = ()
+    leak: TableLeak,
+    change: int | None,
+    now: datetime,
+    keys: KeyName,
+    *,
+    does: Sequence[str] = (),
+    min_age_s: float | None = None,
 ) -> Detail:
     """The detail of a leaking table; `change` is since the count before, None if that isn't known.
 
-    `does` says what keys do: `w plans a sweep of just this`.
+    `does` says what keys do: `w plans a sweep of just this`. `min_age_s` is the minimum age of what is swept;
+    None where nothing is.
     """
     more = f", {change:+,} since the count before" if change else ""
     title = (
@@ -45,6 +52,7 @@ def table_detail(
         labelled("In", plain(", ".join(leak.columns[:_MOST_COLUMNS]))),
         labelled("Like", plain(", ".join(leak.samples))),
         labelled("Age", _ages(leak, now)),
+        labelled("Sweep", "" if min_age_s is None else _swept_from(leak, now, min_age_s), vital=True),
         labelled("Fix", leak_remedies.table_fix(leak), "good", vital=True),
         *_now(does, leak_remedies.table_copies(leak), keys),
     ]
@@ -127,6 +135,21 @@ def _left_by(attribution: Sequence[Attribution]) -> Iterator[Line]:
         yield (*named(one), Toned(f"{how}{why}", "quiet"))
     if len(attribution) > _MOST_TESTS:
         yield (Toned(f"and {len(attribution) - _MOST_TESTS:,} more", "quiet"),)
+
+
+def _swept_from(leak: TableLeak, now: datetime, min_age_s: float) -> str:
+    """From when on a sweep takes all the rows, and which time counts; empty if it does now."""
+    known = [at for at in (leak.committed, leak.newest) if at is not None]
+    if not known:
+        return "never by age: no stamp, created_at or commit tells how old they are; minimum age 0 takes them"
+    until = max(known) + timedelta(seconds=min_age_s)
+    if until <= now:
+        return ""
+    at, age = clock(max(known)), durations.in_words(min_age_s)
+    if leak.committed is None or leak.committed < max(known):
+        return f"from {clock(until)} on, {age} after the newest of them ({at})"
+    instead = "" if leak.newest is None else ", not the time in the row"
+    return f"from {clock(until)} on, {age} after their last commit ({at}): that counts{instead}"
 
 
 def _ages(leak: TableLeak, now: datetime) -> str:

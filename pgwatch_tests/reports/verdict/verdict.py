@@ -49,6 +49,8 @@ class Facts:
 
     leaks: LeakReport | None = None
     leaks_trouble: str = ""
+    leaks_age_s: float = 0.0
+    """How much older the count of leaks is than the snapshot, in steps; 0 where it is about as new."""
     counts_leaks: bool = True
     """Whether anybody counts leaked rows here: where nobody does, nothing is said of them."""
     next_sweep: datetime | None = None
@@ -329,7 +331,10 @@ def _leaks(snapshot: LockSnapshot, facts: Facts) -> list[Clause]:
         return [] if facts.is_recorded else [Clause(("leaked rows not counted yet",), "quiet")]
     databases = {one.database for one in snapshot.clients if one.database}
     where = f" in {plain(report.database, 24)}" if len(databases | {report.database}) > 1 else ""
-    latest = " (latest count failed)" if facts.leaks_trouble else ""
+    ago = f"{durations.in_words(facts.leaks_age_s)} ago" if facts.leaks_age_s else ""
+    latest = " (latest count failed)" if facts.leaks_trouble else f" (counted {ago})" if ago else ""
+    if facts.leaks_trouble and ago:
+        latest = f" (counted {ago}, latest count failed)"
     at_end = " at the end" if facts.is_recorded else " now" if snapshot.is_past else ""
     unread = len(report.skipped) + len(report.unchecked)
     found = []
@@ -337,7 +342,8 @@ def _leaks(snapshot: LockSnapshot, facts: Facts) -> list[Clause]:
         words = (
             f"{at_least(report.total, not report.skipped)} {'row' if report.total == 1 else 'rows'} leaked"
         )
-        found.append(Clause((f"{words}{where}{at_end}{latest}", f"{words}{at_end}"), "warning"))
+        forms = (f"{words}{where}{at_end}{latest}", f"{words}{latest}", f"{words}{at_end}")
+        found.append(Clause(tuple(dict.fromkeys(forms)), "warning"))
     elif report.complete:
         words = f"no rows leaked{where}{at_end}"
         found.append(Clause((f"{words}{latest}",), "" if latest else "good"))

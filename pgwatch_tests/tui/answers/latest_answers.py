@@ -30,6 +30,10 @@ _SOONER_S = 0.1
 """So much sooner than it is due a picture is drawn, if the next poll would come later."""
 
 
+_OLD_COUNT_S, _STEP_S = 40.0, 10.0
+"""From this age on, a count of leaks is told to be older than what is shown beside it; in such steps."""
+
+
 class LatestAnswers:
     """The data that the tabs show of a live server. Times are by a monotonic clock, in seconds."""
 
@@ -48,6 +52,7 @@ class LatestAnswers:
         self.leaks: LeakReport | None = None
         self.leaks_trouble = ""
         """Why the last count failed; empty while all is well."""
+        self._leaks_at_s = now_s
         self.leak_trend = LeakTrend()
         self._blocked_trend = BlockedTrend()
         self._snapshot_at_s = now_s
@@ -173,9 +178,9 @@ class LatestAnswers:
         self._contention.interrupt()
         self.force_redraw()
 
-    def take_leaks(self, report: LeakReport) -> None:
-        """Records a leak count."""
-        self.leaks, self.leaks_trouble = report, ""
+    def take_leaks(self, report: LeakReport, began_s: float) -> None:
+        """Records a leak count that began then."""
+        self.leaks, self.leaks_trouble, self._leaks_at_s = report, "", began_s
         self.leak_trend.add(report)
 
     @property
@@ -187,6 +192,12 @@ class LatestAnswers:
     def forget_leaks(self) -> None:
         """Forgets all counts: another database is counted from now on."""
         self.leaks, self.leaks_trouble, self.leak_trend = None, "", LeakTrend()
+
+    @property
+    def leaks_age_s(self) -> float:
+        """How much older the count of leaks is than the newest snapshot, in steps; 0 where that is little."""
+        older_s = self._snapshot_at_s - self._leaks_at_s
+        return 0.0 if self.leaks is None or older_s < _OLD_COUNT_S else older_s // _STEP_S * _STEP_S
 
     def age_s(self, now_s: float) -> int:
         """The age of the snapshot in whole seconds."""

@@ -81,7 +81,7 @@ class Poller(Generic[T]):
         self._now.set()
 
     def poll_now(self) -> None:
-        """Ends the present sleep, or polls once while paused; does nothing during a poll."""
+        """Ends the present sleep, or polls once while paused; during a poll, another one follows at once."""
         self._once.set()
         self._now.set()
 

@@ -88,6 +88,8 @@ class LeakKeys:
     """Whether keys end sessions."""
     removes: bool = False
     """Whether a key removes what no sweep does, after a question."""
+    min_age_s: float | None = None
+    """The minimum age of what sweeps take, in seconds; None without sweeps."""
 
     @property
     def sweeps_this(self) -> str:
@@ -185,7 +187,9 @@ def _table_row(table: TableLeak, now: datetime, before: _Before | None, keys: Le
     does += [keys.sweeps_this] if keys.sweeps and part is not None else []
     return LeakRow(
         row,
-        leak_detail.table_detail(table, change, now, keys.name, does=does),
+        leak_detail.table_detail(
+            table, change, now, keys.name, does=does, min_age_s=keys.min_age_s if part else None
+        ),
         leak_remedies.table_copies(table),
         part,
         why_not_swept="" if part else leak_remedies.why_not_swept(table),

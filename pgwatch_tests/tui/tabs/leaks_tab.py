@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from textual import on
 from textual.app import ComposeResult
@@ -30,12 +30,15 @@ from pgwatch_tests.tui.widgets.detail_pane import DetailPane
 from pgwatch_tests.tui.widgets.still_text import StillText
 from pgwatch_tests.tui.widgets.tables.live_table import LiveTable
 
+if TYPE_CHECKING:
+    from pgwatch_tests.tui.tabs.sweep_desk import SweepDesk
+
 
 class LeaksTab(DashboardTab):
     """Shows the latest leak report.
 
-    `read_rows` reads the rows of one table on demand; with `sweeps`, `w` asks for a plan by PlanSweep; with
-    `acts`, keys end sessions; with `removes`, `w` also removes what no sweep does, after a question.
+    `read_rows` reads the rows of one table on demand; with `sweeps`, `w` asks for a plan, or a question, by
+    PlanSweep; with `acts`, keys end sessions.
     """
 
     TITLE = "Leaks"
@@ -52,17 +55,17 @@ class LeaksTab(DashboardTab):
             self.asks = asks
 
     def __init__(
-        self,
-        *,
-        read_rows: ReadRows | None = None,
-        sweeps: bool = False,
-        acts: bool = False,
-        removes: bool = False,
+        self, *, read_rows: ReadRows | None = None, sweeps: SweepDesk | None = None, acts: bool = False
     ) -> None:
         super().__init__()
         self._read_rows = read_rows
         self._keys = LeakKeys(
-            self.key, sweeps=sweeps, reads_rows=read_rows is not None, acts=acts, removes=removes
+            self.key,
+            sweeps=sweeps is not None,
+            reads_rows=read_rows is not None,
+            acts=acts,
+            removes=sweeps is not None and sweeps.inspect is not None,
+            min_age_s=None if sweeps is None else sweeps.min_age_s,
         )
         self._report: LeakReport | None = None
         self._trend = LeakTrend()
@@ -88,10 +91,9 @@ class LeaksTab(DashboardTab):
         report = data.leaks
         if report is None:
             return ""
-        # Rows and leftovers are different things: a sum would be neither.
-        counts = [at_least(report.total, not report.skipped)] if report.total or report.skipped else []
-        counts += [f"{len(report.leftovers):,}"] if report.leftovers else []
-        return "+".join(counts)
+        # A leak is whatever a test has left: a row, a schema, a session.
+        found = report.total + len(report.leftovers)
+        return at_least(found, not report.skipped) if found or report.skipped else ""
 
     def take(self, data: TabData) -> None:
         self._report, self._trouble = data.leaks, data.leaks_trouble
@@ -130,6 +132,8 @@ class LeaksTab(DashboardTab):
 
     def why_not(self, action: str, parameters: tuple[object, ...] = ()) -> str:
         row = self._row
+        if action == "sweep_this" and (past := self.in_past()):
+            return past
         if action == "sweep_this" and row is None:
             return "No row is selected: there is nothing to sweep."
         if action == "sweep_this" and row is not None:

@@ -181,6 +181,8 @@ class SweepsTab(DashboardTab):
     def why_not(self, action: str, parameters: tuple[object, ...] = ()) -> str:
         if never := self.never(action, parameters):
             return never
+        if action in ("sweep", "remove_this", "run_job") and (past := self.in_past()):
+            return past
         if action in ("preview", "min_age", "sweep", "remove_this") and self._under_way is not None:
             return f"A sweep or a preview is running: {self.key('end-sweep')} stops it."
         if action == "remove_this":

@@ -73,10 +73,13 @@ class TabData(Protocol):
 
 
 class NamesKeys(Protocol):
-    """The dashboard, for the names of its keys."""
+    """The dashboard, for the names of its keys, and whether they act on what is shown."""
 
     def key_name(self, id_: str) -> str:
         """The key of a command, by its id, as texts write it."""
+
+    def in_past(self) -> str:
+        """Why nothing is done while a moment of the past is looked at; empty if none is."""
 
 
 class DashboardTab(Vertical):
@@ -128,6 +131,10 @@ class DashboardTab(Vertical):
     def on_resize(self) -> None:
         for pane in self.query(DetailPane):
             pane.fit()
+
+    def in_past(self) -> str:
+        """Why nothing is done from here now: a moment of the past is looked at; empty if none is."""
+        return cast(NamesKeys, self.app).in_past()
 
     @classmethod
     def pane_id(cls) -> str:

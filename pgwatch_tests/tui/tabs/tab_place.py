@@ -68,14 +68,14 @@ def sessions_place(*, acts: bool = False) -> TabPlace:
 
 
 def leaks_place(
-    *, read_rows: ReadRows | None = None, sweeps: bool = False, acts: bool = False, removes: bool = False
+    *, read_rows: ReadRows | None = None, sweeps: SweepDesk | None = None, acts: bool = False
 ) -> TabPlace:
     """The place of the Leaks tab."""
 
     def make() -> DashboardTab:
         from pgwatch_tests.tui.tabs.leaks_tab import LeaksTab
 
-        return LeaksTab(read_rows=read_rows, sweeps=sweeps, acts=acts, removes=removes)
+        return LeaksTab(read_rows=read_rows, sweeps=sweeps, acts=acts)
 
     return TabPlace("Leaks", "pgwatch_tests.tui.tabs.leaks_tab", make)
 

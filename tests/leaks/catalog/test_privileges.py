@@ -127,6 +127,7 @@ def test_what_may_be_read_of_a_table_is_counted_and_the_rest_is_named(
     assert rows(report) == {"public.t": 1}
     assert report.tables[0].columns == ("open",)
     assert report.tables[0].oldest is None
+    assert report.tables[0].committed is None
     skipped = only_skipped(report)
     assert skipped.reason == 'no SELECT privilege on Closed %s, c"d; the other columns were checked'
     owner.execute(skipped.hint.encode())

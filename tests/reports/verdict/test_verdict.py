@@ -96,6 +96,13 @@ UNSURE = [
     ("not counted yet", snapshot(), Facts(), "leaked rows not counted yet"),
     ("not counted", snapshot(), Facts(leaks_trouble="gone"), "leaked rows not counted"),
     ("a count that failed", snapshot(), Facts(report(), "gone"), "no rows leaked (latest count failed)"),
+    ("an old count", snapshot(), Facts(report(), leaks_age_s=50), "no rows leaked (counted 50 s ago)"),
+    (
+        "an old count, and a newer one that failed",
+        snapshot(),
+        Facts(report(USERS), "gone", leaks_age_s=120),
+        "13 rows leaked (counted 2 min ago, latest count failed)",
+    ),
     ("not checked", snapshot(), Facts(report(skipped=(SECRETS,))), "no leaked rows found, but 1 not checked"),
     ("hidden", snapshot((), (session(7, hidden=True),)), NO_LEAKS, "1 session hidden"),
     ("stale", snapshot(), replace(NO_LEAKS, is_stale=True), "Nothing is blocked"),

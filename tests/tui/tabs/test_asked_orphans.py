@@ -15,8 +15,8 @@ from pgwatch_tests.tui.screens.confirm import ConfirmSweepScreen
 from tests.locks.snapshots import snapshot
 from tests.reports.sweeps.test_orphan_question import PREPARED
 from tests.sweep.reports import NOTHING
-from tests.tui.driving import Feed, leak_report, screen_text
-from tests.tui.tabs.leaking import SIZES, told
+from tests.tui.driving import Feed, leak_report, screen_text, until
+from tests.tui.tabs.leaking import SECRETS, SIZES, messy, told
 from tests.tui.tabs.sweeping import Sweeping, press
 
 PART = SweepPart("schemas", "test_gw0", confirmed="4711")
@@ -126,3 +126,27 @@ async def test_nothing_is_asked_where_nothing_may_be_changed() -> None:
         await press(pilot, "5", "p", "down", "K")
         assert told(app)[-1] == "This dashboard is read-only: nothing is swept, and no job is changed."
         assert "removes it, after a question" not in screen_text(app)
+
+
+@pytest.mark.parametrize(("keys", "unheard"), [("3", "w"), ("5", "w"), ("5", "K")])
+async def test_nothing_is_removed_from_the_past(keys: str, unheard: str) -> None:
+    sweeping, app = dashboard()
+    sweeping.outcome = KEPT
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: app.data.past is not None)
+        app.data.view(app.data.snapshot)
+        await press(pilot, keys, unheard)
+        assert told(app)[-1] == "That is the past: escape goes back to now."
+        assert (sweeping.begun, len(app.screen_stack)) == ([], 1)
+
+
+async def test_the_number_of_leaks_is_one() -> None:
+    _, app = dashboard()
+    async with app.run_test(size=(80, 24)) as pilot:
+        assert "3 Leaks 2 " in await press(pilot, "3")
+    app = Feed(snapshot(), messy()).dashboard()
+    async with app.run_test(size=(80, 24)) as pilot:
+        assert "3 Leaks 11 " in await press(pilot, "3")
+    app = Feed(snapshot(), replace(messy(), skipped=(SECRETS,))).dashboard()
+    async with app.run_test(size=(80, 24)) as pilot:
+        assert "3 Leaks 11+ " in await press(pilot, "3")

@@ -294,6 +294,6 @@ async def test_what_is_cut_last_in_the_line_below_is_what_tells_most() -> None:
     app = feed(replace(messy(), skipped=(changing,))).dashboard()
     async with app.run_test(size=(100, 24)) as pilot:
         await opened(pilot)
-        assert "2 not checked · by table, s: by test" in screen_text(app)
+        assert f"2 not checked · at {clock(messy().checked_at)} · by table" in screen_text(app)
         assert row_of(app, "some tables").startswith("some tables")
         assert "*.*" not in screen_text(app)
