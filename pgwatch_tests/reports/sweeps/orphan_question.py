@@ -61,7 +61,7 @@ def outcome(report: SweepReport) -> str:
     """`Schema test_gw0 dropped`, or why it stays; of a sweep that wasn't confirmed so, its summary."""
     part = report.part
     if part is None or not part.confirmed:
-        return sweep_words.summary(report)
+        return sweep_words.in_short(report)
     what = f"{sweep_words.kind(part.kind)} {plain(part.name)}"
     what = what[0].upper() + what[1:]
     for one in report.orphans:

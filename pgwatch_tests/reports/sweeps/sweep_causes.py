@@ -64,7 +64,8 @@ _GROUPS: dict[Group, str] = {"goes": "goes", "stays": "stays", "needs you": "nee
 
 def cause_lines(report: SweepReport) -> list[CauseLine]:
     """The lines of all groups: what goes, what stays by itself for a while, what needs somebody."""
-    found = [*_going(report), *_changing(report), *_kept(report), *_orphans(report), *_not_checked(report)]
+    found = [*_going(report), *_also_referring(report), *_changing(report), *_kept(report)]
+    found += [*_orphans(report), *_not_checked(report)]
     order: tuple[Group, ...] = ("goes", "stays", "needs you")
     return sorted(found, key=lambda one: order.index(one.group))
 
@@ -111,6 +112,27 @@ def _going(report: SweepReport) -> Iterator[CauseLine]:
                 for rows, one in tables
             ),
         )
+
+
+def _also_referring(report: SweepReport) -> Iterator[CauseLine]:
+    """The dependent rows that go though they refer to rows that stay, too: real data, perhaps."""
+    if not report.also_refer:
+        return
+    refer = sorted(report.also_refer, key=lambda one: -one.rows)
+    names = tuple(
+        f"{plain(sweep_words.table_name(one.schema, one.table))} {one.rows:,}{'+' if one.at_least else ''}"
+        for one in refer
+    )
+    yield CauseLine(
+        "goes",
+        "also refer",
+        "refer to real rows, too",
+        sum(one.rows for one in refer),
+        names,
+        "somebody may miss them: rows that stay are referred to as well",
+        "warning",
+        tuple(sweep_remarks.also_refers(one, report.dry_run, plain) for one in refer),
+    )
 
 
 def _changing(report: SweepReport) -> Iterator[CauseLine]:

@@ -10,6 +10,7 @@ from pgwatch_tests.reports.leaks.leak_words import known_by, test_name
 from pgwatch_tests.reports.sweeps.sweep_words import explained, gone, table_name
 from pgwatch_tests.sweep.model import (
     SEEN_BY_BASELINE,
+    AlsoReferring,
     Cause,
     ChangedRows,
     SideEffects,
@@ -62,13 +63,19 @@ def unmarked(report: SweepReport, shown: Shown) -> str:
 
 def also_referring(report: SweepReport, shown: Shown) -> str:
     """`12 of the rows of public.comments also refer to rows of public.users that stay`, or empty."""
-    named = [
-        f"{'at least ' if one.at_least else ''}{one.rows:,} of the rows of "
-        f"{shown(table_name(one.schema, one.table))} also {'refers' if one.rows == 1 else 'refer'} to rows "
-        f"of {shown(table_name(one.parent_schema, one.parent_table))} that stay"
-        for one in report.also_refer
-    ]
+    named = [also_refers(one, report.dry_run, shown) for one in report.also_refer]
     return _some(named, "such pair of tables") if named else ""
+
+
+def also_refers(one: AlsoReferring, dry_run: bool, shown: Shown) -> str:
+    """`12 of the rows of public.comments also refer to rows of public.users that stay`, or what was so."""
+    verb = ("refers" if one.rows == 1 else "refer") if dry_run else "referred"
+    stay = "that stay" if dry_run else "that stay, by the preview"
+    return (
+        f"{'at least ' if one.at_least else ''}{one.rows:,} of the rows of "
+        f"{shown(table_name(one.schema, one.table))} also {verb} to rows "
+        f"of {shown(table_name(one.parent_schema, one.parent_table))} {stay}"
+    )
 
 
 def large_parts(report: SweepReport, shown: Shown) -> str:

@@ -96,6 +96,13 @@ class SweepsState:
         report = self.report
         return report is not None and report.dry_run and (report.interrupted or bool(report.error))
 
+    def with_plan(self, swept: SweepReport) -> SweepReport:
+        """Returns a sweep with what only its plan, the present report, can tell: a sweep doesn't ask that."""
+        plan = self.report
+        if plan is None or not self.is_plan or plan.part != swept.part or not swept.deleted:
+            return swept
+        return replace(swept, also_refer=plan.also_refer)
+
     def rows(self) -> list[LiveRow]:
         """The rows of the open section."""
         match self.section:

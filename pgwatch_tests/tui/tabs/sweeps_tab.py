@@ -309,6 +309,8 @@ class SweepsTab(DashboardTab):
             tell(self.app, capitalised(self._state.trouble), failed=True)
             then = None
         else:
+            if not dry_run:
+                report = self._state.with_plan(report)
             self._state.report, self._state.report_at_s = report, self._clock()
             if not dry_run:
                 self._refresh_app()  # it counts leaks, which are fewer by now

@@ -18,6 +18,7 @@ from pgwatch_tests.leaks.model import (
 from pgwatch_tests.locks.model import Party
 from pgwatch_tests.sweep.model import SweepPart
 from pgwatch_tests.text.times import in_full
+from pgwatch_tests.tui.screens.confirm import ConfirmScreen
 from pgwatch_tests.tui.widgets.tables.live_table import LiveTable
 from screenshots.pictures import settled
 from tests.locks.snapshots import session, snapshot
@@ -157,7 +158,8 @@ async def test_a_session_that_was_left_is_selected_in_sessions_where_a_key_ends_
             assert told(app)[-1] == "Nobody waits for test_4711 (gw4711, pid 4711): K ends its session."
             await pilot.press("K")
             await settled(pilot)
-            assert "End the session of pid 4711?" in screen_text(app)
+            assert isinstance(app.screen, ConfirmScreen)
+            assert "pid 4711" in screen_text(app)
             await pilot.press("n")
         await pilot.press("2")
         await settled(pilot)

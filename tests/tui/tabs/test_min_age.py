@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 
 from pgwatch_tests.reports.sweeps.sweep_causes import cause_lines
-from pgwatch_tests.sweep.model import ChangedRows, Kept, Orphan, TableRows, YoungestRow
+from pgwatch_tests.sweep.model import AlsoReferring, ChangedRows, Kept, Orphan, TableRows, YoungestRow
 from pgwatch_tests.text.times import clock
 from pgwatch_tests.tui.screens.confirm import ConfirmSweepScreen, about_plan
 from pgwatch_tests.tui.screens.min_age import MinAgeScreen
@@ -136,3 +136,29 @@ async def test_where_all_is_too_young_w_asks_for_a_preview_of_any_age_first() ->
         assert isinstance(app.screen, ConfirmSweepScreen)
         await press(pilot, "y")
         assert [(one.dry_run, one.min_age_s) for one in sweeping.begun[2:]] == [(False, 0.0)]
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_what_real_rows_lose_is_told_by_plan_detail_and_result(size: tuple[int, int]) -> None:
+    refer = AlsoReferring("public", "comments", 12, "public", "users")
+    changed = (ChangedRows("public", "book", ("author",), "set_null", 1),)
+    sweeping = Sweeping(replace(PLAN, also_refer=(refer,), changed=changed))
+    _, app = dashboard(sweeping)
+    async with app.run_test(size=size) as pilot:
+        drawn = await press(pilot, "5", "p", "down", "down")
+        assert "refer to real rows, too" in line_with(drawn, "public.comments 12")
+        words = "12 of the rows of public.comments also refer to rows of public.users that stay"
+        assert words in " ".join(drawn.split())
+        await press(pilot, "enter")
+        assert "12 of the rows of public.comments also refer" in screen_text(app)
+        await press(pilot, "escape")
+        # A sweep doesn't ask that again: it is what the preview said.
+        sweeping.outcome = replace(sweeping.outcome, also_refer=())  # type: ignore[type-var]
+        drawn = await press(pilot, "w", "y")
+        assert "[Last sweep]" in drawn
+        assert "Went" in line_with(drawn, "public.comments 12")
+        assert "also referred to rows of public.users that stay, by the preview" in " ".join(drawn.split())
+        [*_, told] = [one.message for one in app._notifications]
+        assert told.startswith(
+            "1,204 rows of 2 tables, 1 schema, 1 prepared transaction removed, 1 row changed; "
+        )
