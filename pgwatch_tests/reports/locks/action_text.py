@@ -35,7 +35,8 @@ def question_about(graph: LockGraph, action: Action, waiter: Action | None = Non
     With `waiter`, which was asked about and waits for it, that one is named, too.
     """
     session = graph.sessions.get(action.party)
-    words = question(action, (statement_text.kind(session.query) if session else "") or "statement")
+    query = session.query.removeprefix("autovacuum: ") if session else ""
+    words = question(action, statement_text.kind(query) or "statement")
     return words if waiter is None else f"{words.removesuffix('?')}, for which {_whom(waiter)} waits?"
 
 

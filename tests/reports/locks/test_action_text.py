@@ -96,6 +96,7 @@ def test_an_autovacuum_comes_back(query: str, why: str, how: How) -> None:
     graph = LockGraph(snapshot((edge(2, 1, wait_s=90.0),), (worker,)))
     told = advice(graph, action_on(graph, Party(1), how), "press K")
     assert f"The server will start it again for this table: {why}." in told
+    assert question_about(graph, action_on(graph, Party(1), "cancel")).startswith("Cancel the VACUUM of ")
 
 
 def test_a_question_says_what_happens_whom_it_frees_and_what_comes_next() -> None:
