@@ -65,3 +65,16 @@ async def test_a_small_terminal_shows_all_that_is_needed_first(size: tuple[int, 
         await pilot.resize_terminal(100, 24)
         await settled(pilot)
         assert "2 Sessions 3  3 Leaks 7+4  4 Contention  5 Sweeps" in screen_text(app)
+
+
+@pytest.mark.parametrize("key", ["1", "2", "3", "4"])
+async def test_even_on_a_very_small_terminal_the_pane_has_a_line(key: str) -> None:
+    app = Feed(locked(), messy()).dashboard(act=Doing(), sweeps=Sweeping(jobs=JOBS).desk())
+    async with app.run_test(size=(50, 12)) as pilot:
+        await settled(pilot)
+        for pressed in ("r", key):
+            await pilot.press(pressed)
+            await settled(pilot)
+        lines = screen_text(app).splitlines()
+        border = max(number for number, line in enumerate(lines) if line == "─" * 50)
+        assert re.match(" (Why|Now|Fix) ", lines[border + 1]), "\n".join(lines)

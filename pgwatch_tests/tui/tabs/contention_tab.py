@@ -27,7 +27,7 @@ from pgwatch_tests.text.plain_text import plain, shortened_middle, shortened_tes
 from pgwatch_tests.text.times import clock
 from pgwatch_tests.text.toned_text import Cell, Toned
 from pgwatch_tests.tui.screens.row import RowScreen
-from pgwatch_tests.tui.tabs.tab import DashboardTab, TabData
+from pgwatch_tests.tui.tabs.tab import LOW, DashboardTab, TabData
 from pgwatch_tests.tui.widgets.detail_pane import DetailPane
 from pgwatch_tests.tui.widgets.heat_map_view import HeatMapView
 from pgwatch_tests.tui.widgets.still_text import StillText
@@ -63,8 +63,6 @@ def _named(test: str, database: str) -> Cell:
 
 _ABOVE = 4
 """Lines of chart, totals and summary, which the table shares its tab with."""
-_LOW = 18
-"""Lines of a screen from which on there is room for more than the list and what is known of a pair."""
 _WIDE = 110
 """Characters from which on the map is beside the list."""
 _MAP_SHARE = 0.4
@@ -219,7 +217,7 @@ class ContentionTab(DashboardTab):
     def _show_chart(self) -> None:
         seen = self._seen
         anything = seen is not None and (seen.waits > 0 or seen.deadlocks_caught > 0)
-        is_low = self.app.size.height < _LOW
+        is_low = self.app.size.height < LOW
         for name in ("#contention-chart", "#contention-totals", "#contention-summary"):
             # Each line is needed for the rows then; who has waited for whom is what the tab is for.
             self.query_one(name).display = anything and (name == "#contention-totals" or not is_low)

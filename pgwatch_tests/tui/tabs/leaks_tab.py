@@ -25,7 +25,7 @@ from pgwatch_tests.tui.answers.leak_trend import LeakTrend
 from pgwatch_tests.tui.keys.tab_keys import LEAK_KEYS
 from pgwatch_tests.tui.screens.leak import LeakScreen, ReadRows
 from pgwatch_tests.tui.tabs.leak_rows import COLUMNS, LeakGrouping, LeakKeys, LeakRow, leak_rows, test_rows
-from pgwatch_tests.tui.tabs.tab import DashboardTab, TabData
+from pgwatch_tests.tui.tabs.tab import LOW, DashboardTab, TabData
 from pgwatch_tests.tui.widgets.detail_pane import DetailPane
 from pgwatch_tests.tui.widgets.still_text import StillText
 from pgwatch_tests.tui.widgets.tables.live_table import LiveTable
@@ -245,8 +245,9 @@ class LeaksTab(DashboardTab):
     def _show_trend(self) -> None:
         line = self.query_one("#leaks-trend", StillText)
         since, report = self._trend.since, self._report
-        # One count is no trend.
-        line.display = self._trend.before is not None and self._trend.most > 0
+        # One count is no trend; a low screen has its line for the rows, which the summary counts as well.
+        has_trend = self._trend.before is not None and self._trend.most > 0
+        line.display = has_trend and self.app.size.height >= LOW
         if since is None or report is None:
             return
         now = leak_calm.some(report.total, "leaked row", is_all=not report.skipped)

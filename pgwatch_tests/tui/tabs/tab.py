@@ -30,6 +30,8 @@ T = TypeVar("T")
 
 TAB_ACTIONS = ("act", "copy", "detail", "follow_advice", "mark", "reset", "sort", "turn")
 """Actions bound by the dashboard that a tab offers for some rows only."""
+LOW = 18
+"""Lines of a screen from which on there is room for more than the list and what is known of its row."""
 _ON_SESSIONS = ("follow_advice", "mark")
 """Those that a tab offers together with `act`."""
 _TURNED = {"▲": "▼", "▼": "▲"}
