@@ -161,8 +161,9 @@ class FirstPicture:
     ) -> None:
         if self._attributes is not None:
             if not self._was_left_by_app():
-                _write(_LEAVE)
-            with suppress(termios.error):  # the terminal is gone
+                with suppress(OSError):  # the terminal is gone
+                    _write(_LEAVE)
+            with suppress(termios.error):
                 termios.tcsetattr(sys.stdin.fileno(), termios.TCSANOW, self._attributes)
 
     def _was_left_by_app(self) -> bool:

@@ -164,24 +164,29 @@ async def run(where):
         type(app).on_mount = fail
     if where == "nowhere, but left early":
         asyncio.get_running_loop().call_later(0.1, app.exit)
-    await run_until_left(app)
+    return await run_until_left(app)
 
 with FirstPicture(live_manner(1.0, is_read_only=False)) as picture:
     picture.show(blocked_snapshot())
-    asyncio.run(run(sys.argv[1]))
+    code = asyncio.run(run(sys.argv[1]))
+sys.exit(code)
 """
 
 QUIET_ENDS = ("ended before the driver", "nowhere, but left early")
 
 
 @pytest.mark.parametrize(
-    "where",
+    ("where", "exit_code"),
     [
-        *("before the driver", "ended before the driver", "no driver", "half a driver", "in the app"),
-        "nowhere, but left early",
+        ("before the driver", 1),  # Python's own: the command line makes 70 of it
+        ("ended before the driver", 143),
+        ("no driver", 1),
+        ("half a driver", 70),
+        ("in the app", 70),
+        ("nowhere, but left early", 0),
     ],
 )
-def test_the_terminal_comes_back_once_wherever_the_app_fails(where: str, python: str) -> None:
+def test_the_terminal_comes_back_once_wherever_the_app_fails(where: str, exit_code: int, python: str) -> None:
     ours, theirs = os.openpty()
     termios.tcsetwinsize(theirs, (24, 80))
     before = termios.tcgetattr(theirs)
@@ -193,6 +198,7 @@ def test_the_terminal_comes_back_once_wherever_the_app_fails(where: str, python:
         env=environment(),
     ) as process:
         written = until_ended(ours, process)
+        assert process.returncode == exit_code
     assert written.count(OTHER_SCREEN) == written.count(BACK) == 1
     modes = dict(MODE.findall(written))
     # Wrapping and the cursor are on again, all that reports something is off.
