@@ -163,6 +163,12 @@ class RootBlocker:
             return f"running a statement for {age}"
         return f"{self._state} for {durations.in_words(self.session.state_age_s)}"
 
+    def open_transaction(self) -> str:
+        """`a transaction open, idle for 12 s`: of a root that is idle in one."""
+        an = "an aborted" if self._state.endswith("(aborted)") else "a"
+        age = durations.in_words(self.session.state_age_s if self.session else None)
+        return f"{an} transaction open, idle for {age}"
+
     def whereabouts(self) -> str:
         """Returns the root's role and address: ` as app from 10.0.0.7:5123`; empty if unknown."""
         if self.session is None:
@@ -196,11 +202,9 @@ class RootBlocker:
         return f"{who} waited {durations.in_words(edges[0].wait_s)}"
 
     def besides(self, edges: Sequence[Edge]) -> str:
-        """`; 2 more wait for other locks that it holds`: those not among the `waiting`; or empty."""
+        """`; 2 more wait for other locks it holds`: those not among the `waiting`; or empty."""
         more = len({edge.waiter for edge in self.direct}.difference(_alike(edges)))
-        return (
-            f"; {more:,} more {'wait' if more > 1 else 'waits'} for other locks that it holds" if more else ""
-        )
+        return f"; {more:,} more {'wait' if more > 1 else 'waits'} for other locks it holds" if more else ""
 
     def also_held(self, edge: Edge) -> str:
         """`; test_b (gw1, pid 12) has locked it too`: to end the root isn't enough then. Empty if nobody."""

@@ -16,7 +16,7 @@ _REACHING_NOTHING = ("SHOW", "SET", "RESET", "SAVEPOINT", "RELEASE")
 _NAMING = ("TRUNCATE", "LOCK", "DROP TABLE", "ALTER TABLE", *_REACHING_NOTHING)
 # Locked along with their tables, and hardly ever named.
 _PARTS_OF_TABLES = ("index ", "partitioned index ", "sequence ", "TOAST table ")
-_BY_OTHER_WAYS = ", and may reach it only by a view, a trigger, a function or a foreign key"
+_BY_OTHER_WAYS = ", unless by a view, trigger, function or foreign key"
 
 
 def remark(root: RootBlocker) -> str:

@@ -66,8 +66,7 @@ def idle_in_transaction(root: RootBlocker) -> Diagnosis | None:
         about += f"{ROWS_AND_KEYS} "
     return Diagnosis(
         "idle_in_transaction",
-        f"{root.who} left a transaction open ({root.state()}); {table_rules.longest_wait(root)}{foreign_key}"
-        f"{others}.",
+        f"{root.who} left {root.open_transaction()}. {table_rules.longest_wait(root)}{foreign_key}{others}.",
         f"{COMMIT} {about}{table_rules.unblock_now(root)}",
         CLEAN_UP,
     )

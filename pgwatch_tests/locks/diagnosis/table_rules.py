@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from pgwatch_tests.locks.diagnosis.evidence import NO_SHARED_STATE, OWN_DATA, Diagnosis, RootBlocker
+from pgwatch_tests.locks.graph.release import release
 from pgwatch_tests.locks.model import Edge, Party
 from pgwatch_tests.locks.waits import lock_modes, statement_text
 from pgwatch_tests.locks.waits.statement_text import truncated
@@ -203,7 +204,7 @@ def queue_in_words(root: RootBlocker) -> str:
 
 
 def unblock_now(root: RootBlocker) -> str:
-    """Returns what frees those that wait now; both choices where sessions queue behind one of them.
+    """Returns what frees those that wait now: where a queue is behind one, in which order, or both choices.
 
     What frees more comes first: the root's end, or that of the statement which stands first in the queue. Of
     two equal ones, a transaction left open rather than a statement, and that rather than a test at work.
@@ -218,10 +219,31 @@ def unblock_now(root: RootBlocker) -> str:
     behind = len(root.graph.wait_for_alone(edge.waiter))
     frees = f"frees {len(alone) or 'nobody'} at once"
     if edge.waiter in alone:
-        frees += f", the {kind}{'' if len(alone) == 1 else ' too'}: those behind it go on once it has ended"
+        follow = "follow" if queued > 1 else "follows"
+        frees += f", the {kind}{'' if len(alone) == 1 else ' too'}; {queued:,} behind it {follow}"
     if behind > len(alone) or (behind == len(alone) and not root.is_idle):
         end = root.free().replace("its", "the blocker's", 1)
+        left = release(root.graph, edge.waiter)
+        if left.next == root.party:
+            still = len(_alone_without(root, edge.waiter))
+            of_all = f" of {left.blocks:,}" if still < left.blocks else ""
+            return (
+                f"To unblock now, first cancel {cancel}: frees {behind:,} at once. "
+                f"Then {end}: frees {still or 'nobody'}{of_all}."
+            )
         return f"To unblock now, cancel {cancel}: frees {behind:,} at once. Or {end}: {frees}."
-    of_queue = f"frees {behind:,} at once" if behind else "frees nobody: the others wait for the blocker, too"
     end = f"{root.free()}: {frees}{f' ({vain})' if vain else ''}"
-    return f"To unblock now, {end}. Cancelling {cancel} {of_queue}."
+    if behind:
+        return f"To unblock now, {end}. Or cancel only {cancel}: frees {behind:,}."
+    return f"To unblock now, {end}. To cancel {cancel} frees nobody: the others wait for the blocker, too."
+
+
+def _alone_without(root: RootBlocker, gone: Party) -> list[Party]:
+    """Those that would wait for the root alone if `gone` didn't wait any more."""
+    waiters = root.graph.waiters(root.party) - {gone}
+    return [
+        waiter
+        for waiter in waiters
+        if root.graph.blockers(waiter) <= {root.party, gone}
+        and all(group.lock.type != "tuple" for group in root.graph.groups[waiter])
+    ]

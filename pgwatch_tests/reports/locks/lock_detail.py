@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from pgwatch_tests.locks.diagnosis.evidence import Diagnosis, advice_afterwards, advice_now
 from pgwatch_tests.locks.diagnosis.rules import diagnose
-from pgwatch_tests.locks.diagnosis.unblocking import Unblocking, unblocking
+from pgwatch_tests.locks.diagnosis.unblocking import (
+    Unblocking,
+    all_unblocking,
+    unblocking,
+    without_sql,
+)
 from pgwatch_tests.locks.graph.lock_graph import LockGraph
 from pgwatch_tests.locks.model import Party, Session
 from pgwatch_tests.reports.locks.action_text import freed_at_once
 from pgwatch_tests.reports.locks.folded_tree import Queue
 from pgwatch_tests.reports.locks.lock_tree import lock_facts
 from pgwatch_tests.reports.locks.test_labels import CUT, beside, label_of
-from pgwatch_tests.reports.render.detail_text import Detail, KeyName, Labelled, Line, labelled
+from pgwatch_tests.reports.render.detail_text import NOW, Detail, KeyName, Labelled, Line, labelled
 from pgwatch_tests.text.plain_text import plain
 from pgwatch_tests.text.toned_sql import toned_sql, toned_sql_line
 from pgwatch_tests.text.toned_text import Tone, Toned, text_of
@@ -38,7 +45,7 @@ def lock_detail(
     `acts`: keys cancel and end sessions, unless `refusal` says why the server would refuse that. `holds` are
     the party's locks. Without `whole_statement`, the statement is on one line.
     """
-    texts = [labelled("Why", plain(diagnosis.explanation))]
+    texts = [labelled("Why", _why(graph, party, diagnosis))]
     if party != root:
         texts += [labelled("Wait", f"It {fact}") for fact in lock_facts(graph, party)[:1]]
     texts += advice_texts(graph, party, root, diagnosis, keys, acts=acts, refusal=refusal)
@@ -49,6 +56,13 @@ def lock_detail(
     texts += statement_text(session, whole_statement)
     tone: Tone = "root" if party == root else "lit"
     return Detail(party_title(graph, party, tone), tuple(texts), short_title(graph, party, tone))
+
+
+def _why(graph: LockGraph, party: Party, diagnosis: Diagnosis) -> str:
+    """The explanation; `It left …` of whom the title names already."""
+    who = f"{graph.who(party)} "
+    words = diagnosis.explanation
+    return plain(f"It {words.removeprefix(who)}" if words.startswith(who) else words)
 
 
 def queue_detail(
@@ -130,9 +144,10 @@ def advice_texts(
 ) -> list[Labelled]:
     """What to change in the tests, and what frees those that wait now; keys if they act on `party`.
 
-    With `refusal`, why the server would refuse that, instead of keys.
+    With `refusal`, why the server would refuse that, instead of keys. Where keys act, no SQL is shown: one of
+    them copies it.
     """
-    free = unblocking(graph, root, diagnosis)
+    statements = all_unblocking(graph, root, diagnosis)
     texts = []
     if better := advice_afterwards(diagnosis.advice):
         practice = (Toned(f" ({diagnosis.practice}.)", "quiet"),) if diagnosis.practice else ()
@@ -140,31 +155,50 @@ def advice_texts(
     if graph.snapshot.is_past:
         return texts
     now: list[Toned] = []
-    if words := advice_now(diagnosis.advice):
+    does = acts and not refusal
+    if words := advice_now(without_sql(diagnosis.advice, statements) if does else diagnosis.advice):
         now.append(Toned(plain(words)))
-    if free is not None:
-        now += _keys(graph, party, free, keys, acts=acts and not refusal, said=bool(now))
+    if statements:
+        keys_say = _keys_on_advice if now else _keys
+        said = keys_say(graph, party, statements, keys, acts=does)
+        now.append(Toned(f"  {said}" if now else said, "notice"))
     if now:
-        texts.append(Labelled("Now", (tuple(now),), vital=True))
-    if refusal and free is not None:
+        texts.append(Labelled(NOW, (tuple(now),), vital=True))
+    if refusal and statements:
         texts.append(labelled("But", refusal, "warning", vital=True))
     return texts
 
 
+def _keys_on_advice(
+    graph: LockGraph, party: Party | None, statements: Sequence[Unblocking], keys: KeyName, *, acts: bool
+) -> str:
+    """What keys do of an advice that says what to do; of two statements, whom each frees as well."""
+    free = statements[0]
+    if len(statements) > 1:
+        return f"{keys('follow-advice')} does the first · " * acts + f"{keys('copy')} copies its SQL"
+    frees = f"frees {freed_at_once(graph, free.party)}" if free.frees else ""
+    whom = "" if party == free.party else f" ({plain(str(free.party))})"
+    if acts:
+        does = f"{keys('follow-advice')} does it{whom}{frees and f', {frees}'}"
+    else:
+        does = frees and f"That {frees}"
+    return " · ".join(filter(None, (does, f"{keys('copy')} copies the SQL")))
+
+
 def _keys(
-    graph: LockGraph, party: Party | None, free: Unblocking, keys: KeyName, *, acts: bool, said: bool
-) -> list[Toned]:
-    frees = f" and frees {freed_at_once(graph, free.party)}" if free.frees else ""
-    whom = "it" if party == free.party else str(free.party)
+    graph: LockGraph, party: Party | None, statements: Sequence[Unblocking], keys: KeyName, *, acts: bool
+) -> str:
+    """What keys do where the advice names the statement only among what to change."""
+    free = statements[0]
+    frees = f"frees {freed_at_once(graph, free.party)}" if free.frees else ""
+    whom = "it" if party == free.party else plain(str(free.party))
     does = {
         "cancel": f"cancels the statement of {whom}" if whom != "it" else "cancels its statement",
         "terminate": f"ends {whom}",
-        "roll_back": f"rolls {plain(whom)} back",
+        "roll_back": f"rolls {whom} back",
     }[free.how]
-    words = []
     if acts:
-        words.append(f"{keys('follow-advice')} {does}{frees}")
-    elif frees:
-        words.append(f"{'That' if said else _DOING[free.how]}{frees.removeprefix(' and')}")
-    words.append(f"{keys('copy')} copies the SQL")
-    return [Toned(("  " if said else "") + " · ".join(words), "notice")]
+        said = f"{keys('follow-advice')} {does}{frees and f', {frees}'}"
+    else:
+        said = frees and f"{_DOING[free.how]} {frees}"
+    return " · ".join(filter(None, (said, f"{keys('copy')} copies the SQL")))

@@ -40,7 +40,7 @@ def test_an_idle_transaction_is_ended_not_cancelled() -> None:
     told = found(edge(2, 1), sessions=(idle(1),))
     assert told.cause == "idle_in_transaction"
     assert told.explanation == (
-        "test_1 (gw1, pid 1) left a transaction open (idle in transaction for 2.0 s); "
+        "test_1 (gw1, pid 1) left a transaction open, idle for 2.0 s. "
         "test_2 (gw2, pid 2) has waited 1.0 s for row of t (id=1)."
     )
     assert "pg_terminate_backend(1)" in told.advice
@@ -50,7 +50,7 @@ def test_an_idle_transaction_is_ended_not_cancelled() -> None:
 
 def test_an_aborted_transaction_is_called_so() -> None:
     told = found(edge(2, 1), sessions=(session(1, state="idle in transaction (aborted)"),))
-    assert "idle in transaction (aborted) for 2.0 s" in told.explanation
+    assert "left an aborted transaction open, idle for 2.0 s" in told.explanation
 
 
 def test_the_same_row_and_its_other_holders() -> None:
@@ -132,22 +132,22 @@ def test_a_transaction_left_open_is_the_story_whatever_waits_for_it(statement: s
     assert told.cause == "idle_in_transaction"
     kind = " ".join(statement.split()[: 2 if "TABLE" in statement else 1])
     assert (
-        f"; {kind} by test_2 (gw2, pid 2) has waited 1.0 s for table t, and 1 more queues" in told.explanation
+        f". {kind} by test_2 (gw2, pid 2) has waited 1.0 s for table t, and 1 more queues" in told.explanation
     )
     assert told.advice.startswith("Commit, roll back or close it in the fixture's clean-up. ")
     assert "To unblock now, end its session (SELECT pg_terminate_backend(1))" in told.advice
     # Both choices, with what each frees: that of the open transaction first, where they are equal.
     assert told.advice.endswith(
-        f": frees 1 at once, the {kind}: those behind it go on once it has ended (a cancel has no effect on "
-        f"an idle session). Cancelling the {kind} (SELECT pg_cancel_backend(2)) frees 1 at once."
+        f": frees 1 at once, the {kind}; 1 behind it follows (a cancel has no effect on an idle session). "
+        f"Or cancel only the {kind} (SELECT pg_cancel_backend(2)): frees 1."
     )
     more = found(
         alone(2, 1), queued(3, 2), queued(4, 2), sessions=(idle(1), session(2, query=statement))
     ).advice
     assert more.endswith(
         f"To unblock now, cancel the {kind} (SELECT pg_cancel_backend(2)): frees 2 at once. Or end the "
-        "blocker's session (SELECT pg_terminate_backend(1)): frees 1 at once, "
-        f"the {kind}: those behind it go on once it has ended."
+        f"blocker's session (SELECT pg_terminate_backend(1)): frees 1 at once, the {kind}; 2 behind it "
+        "follow."
     )
 
 
@@ -156,8 +156,8 @@ def test_who_queues_behind_a_change_and_waits_for_the_blocker_too_is_not_freed_b
         *(alone(2, 1), queued(3, 2), alone(3, 1)), sessions=(idle(1), session(2, query="TRUNCATE t"))
     )
     assert told.advice.endswith(
-        "Cancelling the TRUNCATE (SELECT pg_cancel_backend(2)) frees nobody: the others wait for the "
-        "blocker, too."
+        "To cancel the TRUNCATE (SELECT pg_cancel_backend(2)) frees nobody: the others wait for the blocker, "
+        "too."
     )
 
 
@@ -192,7 +192,7 @@ def test_only_those_are_said_to_wait_for_it_that_do() -> None:
     )
     assert told.explanation.endswith(
         "test_2 (gw2, pid 2) and 1 more have waited 4.0 s for row of t (id=1); 2 more wait for other locks "
-        "that it holds."
+        "it holds."
     )
 
 
@@ -300,7 +300,7 @@ def test_an_index_that_is_built_concurrently() -> None:
     told = found(waits, sessions=(idle(1), build))
     assert told.cause == "idle_in_transaction"
     assert told.explanation == (
-        "test_1 (gw1, pid 1) left a transaction open (idle in transaction for 2.0 s); CREATE INDEX "
+        "test_1 (gw1, pid 1) left a transaction open, idle for 2.0 s. CREATE INDEX "
         "CONCURRENTLY by test_2 (gw2, pid 2) has waited 1.0 s for this transaction to end: it waits "
         "for every transaction that writes to the table or has an older snapshot of any table."
     )
@@ -383,3 +383,16 @@ def test_a_hidden_blocker_is_said_to_be_hidden() -> None:
 def test_an_unknown_blocker_is_diagnosed_too() -> None:
     shot = snapshot((edge(2, 1, subject=Subject("other"), target="something"),))
     assert diagnose(LockGraph(replace(shot, sessions=())), Party(1)).cause == "unknown"
+
+
+def test_where_the_root_still_blocks_after_the_change_is_cancelled_both_are_to_be_done_in_order() -> None:
+    row = LockTag("transactionid", transactionid=700)
+    told = found(
+        *(edge(2, 1, tag=row), edge(3, 2, tag=row), alone(5, 1), alone(5, 2)),
+        *(queued(pid, 5) for pid in (6, 7, 8)),
+        sessions=(idle(1), session(5, "migrations", query="ALTER TABLE t ADD n int")),
+    )
+    assert told.advice.endswith(
+        "To unblock now, first cancel the ALTER TABLE (SELECT pg_cancel_backend(5)): frees 3 at once. "
+        "Then end the blocker's session (SELECT pg_terminate_backend(1)): frees 1 of 2."
+    )

@@ -202,7 +202,7 @@ def test_what_to_do_about_a_change_behind_an_idle_transaction(query: str, mode: 
 # What took a lock.
 
 _SHOWN = "earlier statement of the same transaction took that lock: the one shown"
-_BY_OTHER_WAYS = ", and may reach it only by a view, a trigger, a function or a foreign key"
+_BY_OTHER_WAYS = ", unless by a view, trigger, function or foreign key"
 
 
 @pytest.mark.parametrize(

@@ -119,6 +119,6 @@ def two_advisory_locks_of_one_session(cast: Cast) -> Truth:
         (hard("first", "holder", "advisory lock 1"), hard("second", "holder", "advisory lock 2")),
         roots={"holder": 2},
         causes={"holder": "advisory_lock"},
-        said={"holder": ("; 1 more waits for other locks that it holds.",)},
+        said={"holder": ("; 1 more waits for other locks it holds.",)},
         unsaid={"holder": ("and 1 more wait",)},
     )

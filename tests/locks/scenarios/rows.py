@@ -226,7 +226,7 @@ def rows_and_a_table_of_one_transaction(cast: Cast) -> Truth:
         ),
         roots={"holder": 3},
         causes={"holder": "idle_in_transaction"},
-        said={"holder": (f"for {row(41)}; 2 more wait for other locks that it holds.",)},
+        said={"holder": (f"for {row(41)}; 2 more wait for other locks it holds.",)},
         unsaid={"holder": ("more wait 1", "and 2 more")},
     )
 

@@ -6,9 +6,7 @@ from tests.locks.scenarios.cast import Cast
 from tests.locks.scenarios.rows import accounts, row
 from tests.locks.scenarios.truth import Truth, hard, scenario
 
-_MAY_REACH_IT = (
-    "doesn't name that table, and may reach it only by a view, a trigger, a function or a foreign key"
-)
+_MAY_REACH_IT = "doesn't name that table, unless by a view, trigger, function or foreign key"
 
 
 @scenario()

@@ -37,8 +37,8 @@ def test_what_frees_the_waiters_where_no_key_acts(shown: LockSnapshot, root: Par
 
 def test_where_the_server_would_refuse_it_no_key_is_offered() -> None:
     texts = said(IDLE, Party(1), acts=True, refusal="needs a GRANT")
-    assert "A ends it" in said(IDLE, Party(1), acts=True)["Now"]
-    assert "A ends it" not in texts["Now"]
+    assert "A does it, frees 1 session at once · y copies the SQL" in said(IDLE, Party(1), acts=True)["Now"]
+    assert "A does it" not in texts["Now"]
     assert texts["But"] == "needs a GRANT"
 
 
@@ -59,3 +59,19 @@ def said(shown: LockSnapshot, root: Party, *, acts: bool = False, refusal: str =
     graph = LockGraph(shown)
     found = lock_detail(graph, root, root, diagnose(graph, root), key, acts=acts, refusal=refusal)
     return {one.label: text_of(one.lines[0]) for one in found.texts}
+
+
+def test_two_steps_are_told_in_order_once_and_without_the_sql_that_a_key_copies() -> None:
+    row = LockTag("transactionid", transactionid=700)
+    change = session(5, "migrations", query="ALTER TABLE t ADD n int")
+    root = session(1, state="idle in transaction")
+    edges = (edge(2, 1, tag=row), edge(3, 2, tag=row), edge(5, 1, mode="AccessExclusiveLock", tag=TABLE))
+    queue = tuple(edge(pid, 5, kind="soft", tag=TABLE) for pid in (6, 7, 8))
+    texts = said(snapshot((*edges, *queue), (root, change)), Party(1), acts=True)
+    assert texts["Why"].startswith(
+        "It left a transaction open, idle for 2.0 s. test_2 (gw2, pid 2) has waited"
+    )
+    assert texts["Now"] == (
+        "First cancel the ALTER TABLE: frees 3 at once. Then end the blocker's session: frees 1 of 2."
+        "  A does the first · y copies its SQL"
+    )

@@ -81,9 +81,9 @@ database test_app · PostgreSQL 18.1 · 4 sessions · 3 blocked
 
 pid 4711  gw0 tests/test_a.py::test_root  idle in transaction for 2.0 s
 │  blocks 3 (1 directly), longest wait 8.2 s
-│  test_root (gw0, pid 4711) left a transaction open (idle in transaction for 2.0 s); test_4712
-│  (gw4712, pid 4712) has waited 8.2 s for row of accounts (id=42). An earlier statement of the same
-│  transaction took that lock: the one shown changes and locks no rows by itself.
+│  test_root (gw0, pid 4711) left a transaction open, idle for 2.0 s. test_4712 (gw4712, pid 4712)
+│  has waited 8.2 s for row of accounts (id=42). An earlier statement of the same transaction took
+│  that lock: the one shown changes and locks no rows by itself.
 │  → Commit, roll back or close it in the fixture's clean-up. To unblock now, end its session
 │  (SELECT pg_terminate_backend(4711)): a cancel has no effect on an idle session. (Practice: Clean
 │  up after each test.)
