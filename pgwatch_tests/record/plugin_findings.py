@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -83,11 +84,26 @@ def read_findings(logs: Path) -> PluginSessions | None:
     return PluginSessions(tuple(found), tuple(dict.fromkeys(not_checked)), len(began - ended))
 
 
-def in_words(findings: Sequence[PluginFinding]) -> str:
-    """`3 findings of the pytest plugin in 2 tests`, as the plugin itself counts them."""
-    tests = {one.owner for one in findings if one.is_test}
+def leaked_rows(checked: Mapping[str, int], findings: Iterable[PluginFinding]) -> Mapping[str, int]:
+    """Returns the leaked rows by table, of those that a check has counted and those that the plugin saw.
+
+    Both may know the same rows, so of each table the larger number counts.
+    """
+    seen: Counter[str] = Counter()
+    for one in findings:
+        if one.is_of_rows and one.tables:
+            seen[one.tables[0]] += one.rows
+    return {
+        table: max(checked.get(table, 0), seen[table]) for table in [*checked, *(seen - Counter(checked))]
+    }
+
+
+def other_findings(findings: Iterable[PluginFinding]) -> str:
+    """`3 other findings in 2 tests`: those that aren't about rows; empty without any."""
+    others = [one for one in findings if not one.is_of_rows]
+    tests = {one.owner for one in others if one.is_test}
     where = f" in {plural(len(tests), 'test')}" if tests else ""
-    return f"{plural(len(findings), 'finding')} of the pytest plugin{where}"
+    return f"{plural(len(others), 'other finding')}{where}" if others else ""
 
 
 def besides(findings: Iterable[PluginFinding], leaks: Iterable[LeakEvent]) -> list[PluginFinding]:

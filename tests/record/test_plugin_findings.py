@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,8 @@ from pgwatch_tests.record.plugin_findings import (
     PluginFinding,
     PluginSessions,
     besides,
-    in_words,
+    leaked_rows,
+    other_findings,
     read_findings,
     write_findings,
 )
@@ -38,9 +40,19 @@ def test_what_sessions_found_comes_back(tmp_path: Path) -> None:
     assert read_findings(tmp_path) == PluginSessions(both.findings, both.not_checked, unfinished=2)
 
 
-def test_findings_are_counted_as_the_plugin_does() -> None:
-    assert in_words([LEFT, LEFT, OF_FIXTURE]) == "3 findings of the pytest plugin in 1 test"
-    assert in_words([OF_NOBODY]) == "1 finding of the pytest plugin"
+def test_rows_are_counted_once_whoever_has_seen_them() -> None:
+    table = LEFT.tables[0]
+    assert leaked_rows({}, [LEFT, LEFT]) == {table: 2 * LEFT.rows}
+    assert leaked_rows({table: 1}, [LEFT]) == {table: max(1, LEFT.rows)}
+    assert leaked_rows({table: 100, "public.other": 3}, [LEFT]) == {table: 100, "public.other": 3}
+    assert leaked_rows({}, [replace(LEFT, kind="blocked")]) == {}
+
+
+def test_what_isnt_about_rows_is_counted_apart() -> None:
+    waited = replace(LEFT, kind="blocked")
+    assert other_findings([LEFT, waited, waited]) == "2 other findings in 1 test"
+    assert other_findings([replace(waited, is_test=False)]) == "1 other finding"
+    assert other_findings([LEFT]) == ""
 
 
 @pytest.mark.parametrize(

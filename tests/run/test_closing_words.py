@@ -20,7 +20,6 @@ LEAKED = leak_report()
 CLEAN = replace(LEAKED, tables=(), leftovers=())
 INVOICES = "public.invoices"
 ROW = PluginFinding("rows", "a.py::b", True, f"left 1 row in {INVOICES}", tables=(INVOICES,), rows=1)
-BY_PLUGIN = "1 finding of the pytest plugin in 1 test"
 WAITED = PluginFinding("blocked", "a.py::b", True, "waited 3 s")
 
 
@@ -33,14 +32,16 @@ def said(known: Evidence, *command: str) -> list[str]:
     ("leaks", "findings", "words"),
     [
         (CLEAN, (), "nothing leaked"),
-        (CLEAN, (WAITED,), f"nothing leaked; {BY_PLUGIN}"),
-        (CLEAN, (ROW,), f"no row with a marker left; {BY_PLUGIN}"),
+        (CLEAN, (WAITED,), "nothing leaked; 1 other finding in 1 test"),
+        (CLEAN, (ROW,), "1 leaked row"),
+        (CLEAN, (ROW, WAITED), "1 leaked row; 1 other finding in 1 test"),
+        (LEAKED, (ROW, ROW), f"{LEAKED.total + 2} leaked rows and 1 other leftover"),
         (replace(CLEAN, without_strings=(INVOICES,)), (), "no row with a marker left"),
         (replace(CLEAN, mode="any", without_strings=(INVOICES,)), (), "nothing leaked"),
         (
             replace(CLEAN, mode="any"),
             (ROW,),
-            "nothing left in the end; 1 finding of the pytest plugin in 1 test",
+            "1 leaked row, none of them there in the end",
         ),
     ],
 )
@@ -61,6 +62,18 @@ def test_findings_of_the_plugin_are_told_up_to_some() -> None:
     lines = said(Evidence(plugin=many))
     assert len(lines) == 7
     assert lines[-1] == "  and 7 findings more of the plugin"
+
+
+def test_what_isnt_known_of_a_table_is_told_beside_its_rows() -> None:
+    unmarked = closing_words.unmarkable([INVOICES])
+    known = Evidence(leaks=replace(CLEAN, without_strings=(INVOICES,)), plugin=PluginSessions((ROW,)))
+    record = RunRecord(RunFacts("1a2b3c4d", "", (), AT, AT, 0, 0), not_checked=("the log", unmarked))
+
+    assert list(closing_words.lines(record, known, None, 0))[1:] == [
+        "  the plugin: a.py::b: left 1 row in public.invoices",
+        f"  not checked: {unmarked}",
+        "  not checked: the log",
+    ]
 
 
 def test_how_to_learn_whose_rows_are_is_told_where_nobody_is_known() -> None:

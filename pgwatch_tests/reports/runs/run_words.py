@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 
@@ -100,12 +101,9 @@ def _in_short(wait: WaitEvent, shown: Shown) -> str:
 
 
 def _leaks(report: RunReport) -> list[str]:
-    rows = [(place, leak) for place, leak in _placed_leaks(report) if leak.kind == "rows"]
     parts = []
-    if rows:
-        tables = len({(place, leak.database, leak.name) for place, leak in rows})
-        total = sum(leak.rows for _, leak in rows)
-        parts.append(f"{plural(total, 'row')} left in {plural(tables, 'table')}")
+    if rows := [number for server in report.servers for number in _leaked_rows(server)]:
+        parts.append(f"{plural(sum(rows), 'row')} left in {plural(len(rows), 'table')}")
     others = [leak for _, leak in _placed_leaks(report) if leak.kind not in ("rows", *TRACES)]
     kinds: dict[str, int] = {}
     for leak in others:
@@ -115,8 +113,22 @@ def _leaks(report: RunReport) -> list[str]:
 
 
 def _plugin_findings(report: RunReport) -> list[str]:
-    found = [one for run in report.runs for one in run.plugin_findings]
-    return [plugin_findings.in_words(found)] if found else []
+    others = plugin_findings.other_findings(one for run in report.runs for one in run.plugin_findings)
+    return [others] if others else []
+
+
+def _leaked_rows(server: ServerReport) -> Iterator[int]:
+    """The leaked rows of each table, whoever has seen them: a check after the run, or the plugin."""
+    by_database: dict[str, Counter[str]] = {}
+    for leak in server.leaks:
+        if leak.kind == "rows":
+            by_database.setdefault(leak.database, Counter())[leak.name] += leak.rows
+    # The plugin doesn't say in which database: that of the run's check, where there is only one.
+    first = next(iter(by_database.values()), Counter[str]())
+    findings = [one for run in server.runs for one in run.plugin_findings]
+    yield from plugin_findings.leaked_rows(first, findings).values()
+    for others in list(by_database.values())[1:]:
+        yield from others.values()
 
 
 def _placed_leaks(report: RunReport) -> Iterator[tuple[int, LeakEvent]]:

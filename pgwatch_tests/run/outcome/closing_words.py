@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from pgwatch_tests.errors import Verdict
 from pgwatch_tests.leaks.attribution.rows_by_test import by_test
-from pgwatch_tests.leaks.model import TRACES
+from pgwatch_tests.leaks.model import TRACES, LeakReport
 from pgwatch_tests.record import plugin_findings, sums
 from pgwatch_tests.record.events import leak_events
 from pgwatch_tests.record.results import ResultsDirectory, RunRecord
@@ -35,11 +35,16 @@ def lines(
         yield from _pairs(known)
     yield from _leaks(known)
     yield from _plugin_findings(known)
+    # Beside the rows that the plugin saw there: whether there are others isn't known.
+    unmarked = [] if known.leaks is None else [unmarkable(known.leaks.without_strings)]
+    not_checked = sorted(record.not_checked, key=lambda reason: reason not in unmarked)
+    yield from (f"  not checked: {reason}" for reason in not_checked if reason in unmarked)
     yield from _origin(record, known)
-    for reason in record.not_checked[:_MOST_NOT_CHECKED]:
+    not_checked = [reason for reason in not_checked if reason not in unmarked]
+    for reason in not_checked[:_MOST_NOT_CHECKED]:
         yield f"  not checked: {reason}"
-    if len(record.not_checked) > _MOST_NOT_CHECKED:
-        more = plural(len(record.not_checked) - _MOST_NOT_CHECKED, "thing")
+    if len(not_checked) > _MOST_NOT_CHECKED:
+        more = plural(len(not_checked) - _MOST_NOT_CHECKED, "thing")
         yield f"  not checked: {more} more{'' if results is None else ', see run.json'}"
     for note in record.notes:
         yield f"  {note}"
@@ -60,17 +65,27 @@ def _verdict(record: RunRecord, known: Evidence, exit_code: int) -> Iterator[str
             yield plural(len(known.deadlocks), "deadlock")
     if hangs := sum(hang.kind == "blocked" for hang in known.hangs or ()):
         yield plural(hangs, "hang")
-    if known.leaks is not None:
-        older = ", perhaps older than this run" if known.leaks_may_be_older and known.leaks.total else ""
-        left = sum(one.kind not in TRACES for one in known.leaks.leftovers)
-        more = f" and {plural(left, 'other leftover')}" if left else ""
-        yield (
-            f"{plural(known.leaks.total, 'leaked row')}{more}{older}"
-            if known.leaks.total or left
-            else _nothing_leaked(known)
-        )
-    if known.plugin is not None and known.plugin.findings:
-        yield plugin_findings.in_words(known.plugin.findings)
+    yield from _left(known)
+    if known.plugin is not None and (others := plugin_findings.other_findings(known.plugin.findings)):
+        yield others
+
+
+def _left(known: Evidence) -> Iterator[str]:
+    """How many rows were left, whoever has seen them, and how many other things."""
+    report, findings = known.leaks, () if known.plugin is None else known.plugin.findings
+    checked = {} if report is None else {f"{one.schema}.{one.table}": one.rows for one in report.tables}
+    rows = sum(plugin_findings.leaked_rows(checked, findings).values())
+    if report is None:
+        if rows:
+            yield plural(rows, "leaked row")
+        return
+    left = sum(one.kind not in TRACES for one in report.leftovers)
+    more = f" and {plural(left, 'other leftover')}" if left else ""
+    if known.leaks_may_be_older and report.total:
+        more += ", perhaps older than this run"
+    elif rows and report.mode == "any" and not report.total:
+        more += ", none of them there in the end"
+    yield f"{plural(rows, 'leaked row')}{more}" if rows or left else _nothing_leaked(report)
 
 
 def _ended(record: RunRecord) -> str:
@@ -106,12 +121,10 @@ def unmarkable(tables: Sequence[str]) -> str:
     )
 
 
-def _nothing_leaked(known: Evidence) -> str:
-    """What is known to be gone: rows may be there that can bear no marker, or that the plugin knows."""
-    by_plugin = known.plugin is not None and any(one.is_of_rows for one in known.plugin.findings)
-    if known.leaks is not None and known.leaks.mode == "marked":
-        return "no row with a marker left" if by_plugin or known.leaks.without_strings else "nothing leaked"
-    return "nothing left in the end" if by_plugin else "nothing leaked"
+def _nothing_leaked(report: LeakReport) -> str:
+    """What is known to be gone: rows may be there that can bear no marker."""
+    unmarkable_rows = report.mode == "marked" and report.without_strings
+    return "no row with a marker left" if unmarkable_rows else "nothing leaked"
 
 
 def _plugin_findings(known: Evidence) -> Iterator[str]:
