@@ -7,14 +7,14 @@ from collections.abc import Sequence
 from importlib import import_module
 
 from textual.app import ComposeResult
+from textual.containers import Vertical
 from textual.screen import Screen
-from textual.widgets import TabbedContent, TabPane
 
 from pgwatch_tests.tui.tabs.tab import DashboardTab
-from pgwatch_tests.tui.tabs.tab_place import TabPlace, tab_labels
+from pgwatch_tests.tui.tabs.tab_place import TabPlace
 from pgwatch_tests.tui.toasts import AppWithToasts
 from pgwatch_tests.tui.widgets.status_line import StatusLine
-from pgwatch_tests.tui.widgets.tables.live_table import LiveTable
+from pgwatch_tests.tui.widgets.tab_bar import TabBar
 
 
 class AppWithLaterTabs(AppWithToasts):
@@ -29,15 +29,16 @@ class AppWithLaterTabs(AppWithToasts):
         self._tabs = {self._first: first}
         """The tabs that are loaded."""
         self._mounts: dict[str, asyncio.Future[None]] = {}
+        self._active = self._first
+        """The id of the open tab."""
+        # Kept: they are drawn with each poll, and a query takes longer than that.
+        self._bar = TabBar(self._titles, self._first)
+        self._panes = Vertical(first, id="panes")
 
     def panes(self) -> ComposeResult:
-        """Yields the tabs, with what is loaded of them."""
-        with TabbedContent(initial=self._first):
-            labels = tab_labels(list(self._titles.values()), [""] * len(self._titles), self.size.width)
-            for pane_id, label in zip(self._titles, labels, strict=True):
-                with TabPane(label, id=pane_id):
-                    if pane_id in self._tabs:
-                        yield self._tabs[pane_id]
+        """Yields the bar of tabs, and the tab that is loaded."""
+        yield self._bar
+        yield self._panes
 
     @property
     def _base(self) -> Screen[object]:
@@ -48,12 +49,6 @@ class AppWithLaterTabs(AppWithToasts):
     def _is_closing(self) -> bool:
         """Whether the screen is being torn down: the last poll may answer just then."""
         return not self.screen_stack or not any(isinstance(one, StatusLine) for one in self._base.children)
-
-    @property
-    def _active(self) -> str:
-        """The id of the open pane: the first one, until the tab of another is mounted."""
-        active = self._base.query_one(TabbedContent).active
-        return active if active in self._tabs and self._tabs[active].is_mounted else self._first
 
     async def mount_tabs(self) -> None:
         """Loads all tabs, one after the other, beside the loop: keys get their turn."""
@@ -74,15 +69,30 @@ class AppWithLaterTabs(AppWithToasts):
             return
         if pane_id not in self._tabs:
             self._tabs[pane_id] = tab = self._places[pane_id].make()
-            pane = self._base.query_one(f"#{pane_id}", TabPane)
-            self._mounts[pane_id] = asyncio.ensure_future(self._mounted(pane, tab))
+            tab.display = False
+            self._mounts[pane_id] = asyncio.ensure_future(self._mounted(tab))
         if pane_id in self._mounts:
             await asyncio.shield(self._mounts[pane_id])
 
-    async def _mounted(self, pane: TabPane, tab: DashboardTab) -> None:
-        # A dashboard that is left takes its panes away one by one.
-        if not pane.is_attached:
+    async def _mounted(self, tab: DashboardTab) -> None:
+        # A dashboard that is left takes its widgets away one by one.
+        if not self._panes.is_attached:
             return
-        await pane.mount(tab)
-        if not self._is_closing and tab.query(LiveTable):
+        await self._panes.mount(tab)
+        if not self._is_closing and tab.has_table:
             self.tab_mounted(tab)
+
+    def _activate(self, pane_id: str) -> None:
+        """Shows the tab of that pane, which is mounted, in the place of the open one."""
+        before, now = self._tabs[self._active], self._tabs[pane_id]
+        self._active = pane_id
+        now.display = True
+        self._bar.open(pane_id)
+        self._focus_table()
+        if before is not now:
+            # Last: a widget that is hidden while it has the focus gives it to any other.
+            before.display = False
+
+    def _focus_table(self) -> None:
+        """Gives the focus to the table of the open tab, at once: for the next key."""
+        self._base.set_focus(self._tabs[self._active].table)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import ClassVar
 
@@ -12,10 +13,8 @@ from textual import on
 from textual.app import ComposeResult
 from textual.command import Provider
 from textual.containers import Horizontal
-from textual.content import Content
-from textual.events import Resize
 from textual.filter import LineFilter, Monochrome, NoColor
-from textual.widgets import Input, TabbedContent, TabPane, Tabs
+from textual.widgets import Input
 
 from pgwatch_tests.locks.graph.lock_graph import graph_of
 from pgwatch_tests.text.plain_text import plain
@@ -24,12 +23,13 @@ from pgwatch_tests.tui.keyed_app import KeyedApp
 from pgwatch_tests.tui.keys.commands import KeyCommands
 from pgwatch_tests.tui.screens.detail import DetailScreen, ReadHeld
 from pgwatch_tests.tui.tabs.tab import TAB_ACTIONS, DashboardTab, TabData
-from pgwatch_tests.tui.tabs.tab_place import TabPlace, tab_labels
+from pgwatch_tests.tui.tabs.tab_place import TabPlace
 from pgwatch_tests.tui.terminal.without_colours import WithoutColours
 from pgwatch_tests.tui.widgets.filter_line import FilterLine
-from pgwatch_tests.tui.widgets.footer import StillFooter
+from pgwatch_tests.tui.widgets.footer import KeyFooter
 from pgwatch_tests.tui.widgets.status_line import StatusLine
 from pgwatch_tests.tui.widgets.still_text import StillText
+from pgwatch_tests.tui.widgets.tab_bar import TabBar
 from pgwatch_tests.tui.widgets.tables.live_table import LiveTable
 from pgwatch_tests.tui.widgets.themes import DARK, THEMES, with_cursor
 
@@ -65,10 +65,6 @@ class TabbedApp(KeyedApp):
         self._read_held = read_held
         self._export_to = export_to or Path.cwd()
         self._offered: tuple[str, ...] = ()
-        self._labels: dict[str, str] = {}
-        self._width = 0
-        self._opened = ""
-        """The tab that was last drawn because it was opened: once is enough."""
         self._copied: tuple[Sequence[tuple[str, str]], int] = ((), 0)
         """What `y` last copied: the row's things, and the number of that one."""
 
@@ -95,7 +91,7 @@ class TabbedApp(KeyedApp):
             yield StillText("Filter", id="filter-label")
             yield FilterLine()
         yield from self.below()
-        yield StillFooter(show_command_palette=False, compact=True)
+        yield KeyFooter()
 
     def above(self) -> ComposeResult:
         """Yields the lines above the tabs."""
@@ -106,11 +102,11 @@ class TabbedApp(KeyedApp):
         yield from ()
 
     def on_mount(self) -> None:
-        # A click on a tab leaves the focus on its table.
-        self._base.query_one(Tabs).can_focus = False
         self._focus_table()
 
-    @property
+    # Looked for once: they are asked with each poll.
+
+    @cached_property
     def _status_line(self) -> StatusLine:
         return self._base.query_one(StatusLine)
 
@@ -122,8 +118,10 @@ class TabbedApp(KeyedApp):
     @property
     def toast_line(self) -> int:
         """The line below the names of the tabs: what a toast covers there is their underline, then heads."""
-        tabs = self._base.query(Tabs)
-        return tabs.first().region.bottom - 1 if tabs and len(self.screen_stack) == 1 else super().toast_line
+        bar = self._bar
+        return (
+            bar.region.bottom - 1 if bar.is_attached and len(self.screen_stack) == 1 else super().toast_line
+        )
 
     # The open tab.
 
@@ -142,39 +140,8 @@ class TabbedApp(KeyedApp):
             self._base.refresh_bindings()
 
     def _number_tabs(self) -> None:
-        """Shows in the tabs how much there is in each, their titles as far as there is room."""
-        tabs = self._base.query_one(TabbedContent)
-        numbers = [self._tabs[one].number(self.data) if one in self._tabs else "" for one in self._titles]
-        labels = tab_labels(list(self._titles.values()), numbers, self._width or self.size.width)
-        for pane_id, label in zip(self._titles, labels, strict=True):
-            if label != self._labels.get(pane_id):
-                self._labels[pane_id] = label
-                tabs.get_tab(pane_id).label = Content(label)
-
-    def on_resize(self, event: Resize) -> None:
-        # The app itself takes the size only after this.
-        self._width = event.size.width
-        if not self._is_closing and self._base.query(Tabs):
-            self._number_tabs()
-
-    def _focus_table(self) -> None:
-        # At once, for the next key; a later TabPane.Focused would open this tab again.
-        with self.prevent(TabPane.Focused):
-            self._base.set_focus(self._tab.table)
-
-    @on(TabbedContent.TabActivated)
-    async def _open_tab(self) -> None:
-        if self._is_closing:
-            return
-        await self._mount_tab(self._base.query_one(TabbedContent).active)
-        if not self._filter_line.is_open_for(self._active):
-            self._filter_line.show(self._active)
-            self._focus_table()
-        if self._opened != self._active:
-            self._opened = self._active
-            self._show_tab()
-        self.refresh_bindings()
-        self.tab_opened()
+        """Shows in the bar how much there is in each tab."""
+        self._bar.say({pane_id: tab.number(self.data) for pane_id, tab in self._tabs.items()})
 
     def tab_opened(self) -> None:
         """Called once another tab is open."""
@@ -189,13 +156,20 @@ class TabbedApp(KeyedApp):
         """Opens the tab of that pane, at the session that the selected row was about."""
         leads_to = self._tab.leads_to if self._tab.is_mounted else None
         await self._mount_tab(tab)
-        self._base.query_one(TabbedContent).active = tab
-        self._focus_table()
-        # At once: the next key may be for a row.
-        self._opened = tab
+        if self._is_closing:
+            return
+        self._filter_line.show(tab)
+        # The focus is in the table before the next key, which may be for a row.
+        self._activate(tab)
         self._show_tab()
         if leads_to is not None:
             self._tab.go_to(leads_to)
+        self.refresh_bindings()
+        self.tab_opened()
+
+    @on(TabBar.Chosen)
+    async def _open_chosen_tab(self, event: TabBar.Chosen) -> None:
+        await self.open_tab(event.pane_id)
 
     def action_move(self, rows: int) -> None:
         """Moves the cursor."""
@@ -300,7 +274,7 @@ class TabbedApp(KeyedApp):
 
     # The filter.
 
-    @property
+    @cached_property
     def _filter_line(self) -> FilterLine:
         return self._base.query_one(FilterLine)
 

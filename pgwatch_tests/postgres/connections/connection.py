@@ -252,12 +252,15 @@ class AsyncOwnConnection(psycopg.AsyncConnection[Row]):
             finally:
                 self._is_in_block = False
 
+    @property
+    def runs_as_is(self) -> bool:
+        """Whether a statement needs no transaction of its own: none but a pooler asks for one."""
+        return self._settings is None or self._is_in_block
+
     @asynccontextmanager
     async def transaction_of_a_statement(self) -> AsyncIterator[None]:
-        """See OwnConnection; one at a time, since several tasks may ask."""
-        if self._settings is None or self._is_in_block:
-            yield
-            return
+        """See OwnConnection; one at a time, since several tasks may ask. Unless it `runs_as_is`."""
+        assert self._settings is not None, "only behind a pooler"
         async with self._turn:
             try:
                 await self._run(transaction_beginning(self._settings, begins=True))
@@ -308,11 +311,12 @@ class AsyncOwnCursor(AsyncCursor[R]):
         binary: bool | None = None,
     ) -> Self:
         """See psycopg's."""
-        assert isinstance(self.connection, AsyncOwnConnection)
-        async with self.connection.transaction_of_a_statement():
-            return await super().execute(
-                cast("QueryNoTemplate", query), params, prepare=prepare, binary=binary
-            )
+        connection, text = self.connection, cast("QueryNoTemplate", query)
+        assert isinstance(connection, AsyncOwnConnection)
+        if connection.runs_as_is:
+            return await super().execute(text, params, prepare=prepare, binary=binary)
+        async with connection.transaction_of_a_statement():
+            return await super().execute(text, params, prepare=prepare, binary=binary)
 
 
 def is_pooled(connection: psycopg.BaseConnection[Row]) -> bool:

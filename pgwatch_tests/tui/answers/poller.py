@@ -109,8 +109,13 @@ class Poller(Generic[T]):
                 self._tell(Polled(value, took_s))
                 sleep_s = self._pause_s(value, took_s)
                 retries_s = retry_pauses_s()
-            try:
-                async with asyncio.timeout(sleep_s):
-                    await self._now.wait()
-            except TimeoutError:
-                pass
+            await self._sleep(sleep_s)
+
+    async def _sleep(self, for_s: float) -> None:
+        """Returns after so many seconds, or once somebody asks for a poll."""
+        # A timeout would cancel this task, and raise two exceptions for each poll.
+        end = asyncio.get_running_loop().call_later(for_s, self._now.set)
+        try:
+            await self._now.wait()
+        finally:
+            end.cancel()

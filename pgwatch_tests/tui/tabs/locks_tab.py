@@ -248,7 +248,7 @@ class LocksTab(DashboardTab):
         told = [self._verdict_elsewhere()]
         told += [f"{plural(above, 'group')} above"] if above else []
         told += [f"{plural(below, 'more group')} below"] if below else []
-        self.query_one(DetailPane).say_in_border(" · ".join(filter(None, told)))
+        self.pane.say_in_border(" · ".join(filter(None, told)))
 
     def _verdict_elsewhere(self) -> str:
         """`Verdict: test_import, home goes there`: where the pane is about another."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING, ClassVar, Protocol, TypeVar, cast
 
 from textual.containers import Vertical
@@ -100,7 +101,7 @@ class DashboardTab(Vertical):
     """How to read the tab, in paragraphs: for the help."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__(id=self.pane_id())
         self.row_filter = RowFilter()
         self.turned = False
         """Whether the order of the rows is turned around."""
@@ -111,7 +112,7 @@ class DashboardTab(Vertical):
 
     def on_mount(self) -> None:
         # A dashboard that is left while its tabs are mounted takes what is in them away first.
-        if self.query(LiveTable):
+        if self.has_table:
             self.begin()
 
     def begin(self) -> None:
@@ -140,13 +141,29 @@ class DashboardTab(Vertical):
 
     @classmethod
     def pane_id(cls) -> str:
-        """The id of the pane that holds this tab: `locks-tab`."""
+        """The tab's id: `locks-tab`."""
         return f"{cls.TITLE.lower()}-tab"
 
-    @property
+    # Looked for once: they are drawn with each poll, and a query takes longer than that.
+
+    @cached_property
     def table(self) -> LiveTable:
         """The tab's table, which has the focus while the tab is open."""
         return self.query_one(LiveTable)
+
+    @cached_property
+    def pane(self) -> DetailPane:
+        """The pane with the detail of the selected row."""
+        return self.query_one(DetailPane)
+
+    @cached_property
+    def _empty_line(self) -> StillText:
+        return self.query_one(".empty", StillText)
+
+    @property
+    def has_table(self) -> bool:
+        """Whether the table is there: not while what is in the tab is mounted, or taken away."""
+        return bool(self.query(LiveTable))
 
     def show(self, data: TabData, filter_: str) -> None:
         """Shows what the tab needs of `data`: the rows that contain `filter_`."""
@@ -168,7 +185,7 @@ class DashboardTab(Vertical):
         `heir` says where the cursor goes if its row is gone.
         """
         self.table.show(rows, heir)
-        line = self.query_one(".empty", StillText)
+        line = self._empty_line
         line.display = not rows
         line.say(empty)
 
@@ -182,7 +199,7 @@ class DashboardTab(Vertical):
     def show_detail(self, detail: Detail | None, rows: int) -> None:
         """Shows a detail below a table of so many rows."""
         opens = self.key("detail").replace("enter", "⏎")
-        self.query_one(DetailPane).show(detail, rows, opens)
+        self.pane.show(detail, rows, opens)
         self._count_marks()
 
     def _count_marks(self) -> None:
@@ -191,7 +208,7 @@ class DashboardTab(Vertical):
         if number:
             it = "it" if number == 1 else "these"
             words = f"{number:,} marked: keys act on {it}, {self.key('escape')} clears"
-        self.query_one(DetailPane).say_marked(words)
+        self.pane.say_marked(words)
 
     # Marked rows.
 

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import count
 from typing import TYPE_CHECKING
-
-from rich.cells import cell_len
 
 if TYPE_CHECKING:
     from pgwatch_tests.tui.screens.leak import ReadRows
@@ -16,30 +13,6 @@ if TYPE_CHECKING:
 
 LOCKS, SESSIONS, LEAKS, SWEEPS = "locks-tab", "sessions-tab", "leaks-tab", "sweeps-tab"
 """Ids of panes."""
-
-_PADDING = 2
-"""What a tab takes beside its label."""
-_LONG, _SHORT = 6, 4
-"""A title of more letters than this is shortened first, to so many."""
-
-
-def tab_labels(titles: Sequence[str], numbers: Sequence[str], width: int) -> list[str]:
-    """`1 Locks 4`, `2 Sess 31` …: what a tab is called, in `width` columns for all of them.
-
-    Titles are shortened where there is no room, the long ones first; the key before a title, and what it
-    counts, are never.
-    """
-    ways = [
-        titles,
-        [title if len(title) <= _LONG else title[:_SHORT] for title in titles],
-        *([title[:letters] for title in titles] for letters in (_SHORT, 3, 2, 1)),
-    ]
-    for shown in ways:
-        parts = zip(count(1), shown, numbers, strict=False)
-        labels = [f"{key} {title} {number}".rstrip() for key, title, number in parts]
-        if sum(cell_len(label) + _PADDING for label in labels) <= width:
-            break
-    return labels
 
 
 @dataclass(frozen=True, slots=True)

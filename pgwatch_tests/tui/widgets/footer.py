@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from rich.cells import cell_len
-from textual.app import ComposeResult
+from rich.segment import Segment
+from textual import events
 from textual.binding import ActiveBinding, Binding, BindingsMap
-from textual.widgets import Footer
-from textual.widgets._footer import FooterKey
+from textual.screen import Screen
+from textual.strip import Strip
+from textual.widget import Widget
 
 _ALL_COMMANDS, _ALL = "All commands", "All"
 _NARROW = 70
@@ -33,35 +36,48 @@ class ShownKey:
         return cell_len(self.display) + 1 + cell_len(self.words) + 1
 
 
-class StillFooter(Footer):
-    """Leaves its keys as they are if they are the same.
+class KeyFooter(Widget):
+    """Shows keys that fit in one line, the most useful first, and last the one that opens all commands.
 
-    Each move of the focus makes Textual ask whether they changed, several times per change of a tab; to make
-    a key's widget anew takes as long as to draw a table.
+    Textual's own footer has a widget for each key, and makes all of them anew when the focus moves: that
+    takes longer than to draw a table. A click does what the key does.
     """
 
-    _shown: tuple[ShownKey, ...] | None = None
+    COMPONENT_CLASSES: ClassVar[set[str]] = {"key-footer--key", "key-footer--words", "key-footer--hovered"}
+    DEFAULT_CSS = """
+    KeyFooter {
+        dock: bottom;
+        height: 1;
+        background: $footer-background;
+        & > .key-footer--key { color: $foreground; text-style: bold; }
+        & > .key-footer--words { color: $footer-description-foreground; }
+        & > .key-footer--hovered { color: $foreground; background: $block-hover-background; }
+    }
+    """
+    ALLOW_SELECT = False
 
-    def compose(self) -> ComposeResult:
-        """Yields the keys that fit, the most useful first, and last the one that opens all commands."""
-        if not self._bindings_ready:
-            return
-        shown = self._fitting()
-        self.styles.grid_size_columns = max(1, len(shown))
-        for one in shown:
-            yield FooterKey(
-                one.binding.key, one.display, one.words, one.binding.action, tooltip=one.tooltip
-            ).data_bind(compact=Footer.compact)
+    def __init__(self) -> None:
+        super().__init__()
+        self.shown: tuple[ShownKey, ...] = ()
+        """The keys that are drawn."""
+        self._hovered: ShownKey | None = None
 
-    async def recompose(self) -> None:
-        """Makes the widgets of the keys anew, if the keys have changed."""
-        shown = self._fitting()
-        if shown != self._shown or not self.children:
-            await super().recompose()
-            self._shown = shown
+    def on_mount(self) -> None:
+        self.screen.bindings_updated_signal.subscribe(self, self._look_again)
+
+    def _look_again(self, screen: Screen[object]) -> None:
+        # While the terminal hasn't the focus, nothing here has it: then no key of a tab would be shown.
+        if screen.app.app_focus:
+            self.call_after_refresh(self._fit)
 
     def on_resize(self) -> None:
-        self.call_after_refresh(self.recompose)
+        self.call_after_refresh(self._fit)
+
+    def _fit(self) -> None:
+        shown = self._fitting() if self.is_attached else self.shown
+        if shown != self.shown:
+            self.shown, self._hovered = shown, None
+            self.refresh()
 
     def _fitting(self) -> tuple[ShownKey, ...]:
         active = self.screen.active_bindings
@@ -97,3 +113,43 @@ class StillFooter(Footer):
 
     def _key(self, active: ActiveBinding, words: str) -> ShownKey:
         return ShownKey(active.binding, self.app.get_key_display(active.binding), words, active.tooltip)
+
+    def render_line(self, y: int) -> Strip:
+        """Draws the keys."""
+        bold, words, hovered = (
+            self.get_component_rich_style(f"key-footer--{name}") for name in ("key", "words", "hovered")
+        )
+        segments = []
+        for one in self.shown:
+            is_hovered = one is self._hovered
+            segments.append(Segment(one.display, bold + hovered if is_hovered else bold))
+            segments.append(Segment(f" {one.words}", hovered if is_hovered else words))
+            segments.append(Segment(" ", words))
+        return Strip(segments).adjust_cell_length(self.size.width, words)
+
+    # The mouse.
+
+    def _key_at(self, x: int) -> ShownKey | None:
+        end = 0
+        for one in self.shown:
+            end += one.cells
+            if x < end:
+                return one if x < end - 1 else None
+        return None
+
+    def on_mouse_down(self, event: events.MouseDown) -> None:
+        """Does what the key under the mouse does."""
+        if found := self._key_at(event.x):
+            self.app.simulate_key(found.binding.key)
+
+    def on_mouse_move(self, event: events.MouseMove) -> None:
+        self._hover(self._key_at(event.x))
+
+    def on_leave(self) -> None:
+        self._hover(None)
+
+    def _hover(self, key: ShownKey | None) -> None:
+        if key is not self._hovered:
+            self._hovered = key
+            self.tooltip = None if key is None else key.tooltip or None
+            self.refresh()

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from textual.widgets._footer import FooterKey
 
 from pgwatch_tests.locks.model import LockSnapshot
 from pgwatch_tests.tui.app import Dashboard
+from pgwatch_tests.tui.widgets.footer import KeyFooter
 from screenshots.pictures import settled
 from tests.locks.snapshots import snapshot
 from tests.tui.acting import Doing, locked
@@ -64,7 +64,7 @@ async def test_what_is_offered_does_something(full: bool, keys: str, more: list[
         # Sweeps have a refresh of their own, which its footer has no room for, and another use for p.
         everywhere = [key for key in EVERYWHERE if key not in "pr" or keys[0] != "5"]
         assert sorted(offered(app)) == sorted(everywhere + more)
-        drawn = [one.action for one in app.screen.query(FooterKey)]
+        drawn = [one.binding.action for one in app.screen.query_one(KeyFooter).shown]
         assert set(drawn[:-1]) <= {app.screen.active_bindings[key].binding.action for key in offered(app)}
         assert drawn[-1] == "command_palette"
         # What is everywhere does the same everywhere: it is tried where there is most to see, and least.

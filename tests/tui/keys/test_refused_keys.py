@@ -6,11 +6,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from textual.widgets import Tab, Tabs
 from textual.widgets._toast import Toast
 
 from pgwatch_tests.leaks.model import TableLeak
 from pgwatch_tests.tui.app import Dashboard
+from pgwatch_tests.tui.widgets.tab_bar import TabBar
 from screenshots.pictures import settled
 from tests.locks.snapshots import session, snapshot
 from tests.tui.acting import Doing, locked
@@ -144,7 +144,7 @@ async def test_tabs_say_how_much_there_is_in_each() -> None:
         await settled(pilot)
 
         def heads() -> list[str]:
-            return [tab.label_text for tab in app.query(Tab)]
+            return app.query_one(TabBar).labels
 
         assert heads() == ["1 Locks 4", "2 Sessions 5", "3 Leaks", "4 Contention", "5 Sweeps"]
         source.leaks = leak_report(TableLeak("public", "users", "table", ("email",), 13))
@@ -202,7 +202,7 @@ async def test_a_message_leaves_verdict_tabs_and_advice_alone(size: tuple[int, i
             await settled(pilot)
             after = screen_text(app).splitlines()
             covered = {line for line in range(size[1]) if before[line] != after[line]}
-            underline = app.query_one(Tabs).region.bottom - 1
+            underline = app.query_one(TabBar).region.bottom - 1
             assert covered == set(range(underline, underline + len(covered)))
             assert 1 <= len(covered) <= 2
             await pilot.press("escape")

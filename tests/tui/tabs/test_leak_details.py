@@ -7,7 +7,6 @@ from datetime import timedelta
 from typing import Literal
 
 import pytest
-from textual.widgets import TabbedContent
 
 from pgwatch_tests.errors import ConnectionLostError, PgwatchError
 from pgwatch_tests.leaks.model import (
@@ -19,6 +18,7 @@ from pgwatch_tests.locks.model import Party
 from pgwatch_tests.sweep.model import SweepPart
 from pgwatch_tests.text.times import in_full
 from pgwatch_tests.tui.screens.confirm import ConfirmScreen
+from pgwatch_tests.tui.widgets.tab_bar import TabBar
 from pgwatch_tests.tui.widgets.tables.live_table import LiveTable
 from screenshots.pictures import settled
 from tests.locks.snapshots import session, snapshot
@@ -181,7 +181,7 @@ async def test_w_plans_a_sweep_of_just_this(size: tuple[int, int]) -> None:
         await settled(pilot)
         (begun,) = sweeping.begun
         assert (begun.part, begun.dry_run) == (SweepPart("rows", "public.users"), True)
-        assert app.query_one(TabbedContent).active == "sweeps-tab"
+        assert app.query_one(TabBar).opened == "sweeps-tab"
         assert "[Plan of public.users]" in screen_text(app)
         # The sweep is of the same part as the plan.
         await pilot.press("w")

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 from textual.content import Content
-from textual.widgets import TabbedContent
 
 from pgwatch_tests.errors import ConnectionLostError, RefusedError
 from pgwatch_tests.sweep.model import Kept, Orphan, SweepReport, TableRows
 from pgwatch_tests.tui.screens.confirm import ConfirmSweepScreen
 from pgwatch_tests.tui.widgets.still_text import StillText
+from pgwatch_tests.tui.widgets.tab_bar import TabBar
 from pgwatch_tests.tui.widgets.tables.live_table import LiveTable
 from pgwatch_tests.tui.widgets.themes import tone_styles
 from screenshots.pictures import settled
@@ -343,9 +343,9 @@ async def test_its_keys_work_after_a_click_on_its_tab() -> None:
     _, app = dashboard(sweeping)
     async with app.run_test(size=(80, 24)) as pilot:
         await settled(pilot)
-        tab = app.query_one(TabbedContent).get_tab("sweeps-tab")
+        bar = app.query_one(TabBar)
         for number in range(2):
-            await pilot.click(tab)
+            await pilot.click(TabBar, offset=(bar.column_of("sweeps-tab"), 0))
             drawn = await press(pilot, "p")
             assert [sweep.dry_run for sweep in sweeping.begun] == [True] * (number + 1)
             assert "public.bookings" in drawn

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pgwatch_tests.tui.tabs.tab_place import tab_labels
+from pgwatch_tests.tui.widgets.tab_bar import tab_labels
 
 TITLES = ["Locks", "Sessions", "Leaks", "Contention", "Sweeps"]
 
