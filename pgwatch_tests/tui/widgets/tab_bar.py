@@ -96,9 +96,9 @@ class TabBar(Widget):
             self.refresh()
 
     @property
-    def labels(self) -> Sequence[str]:
+    def labels(self) -> list[str]:
         """The labels in the room that there is."""
-        return self._fit().labels
+        return list(self._fit().labels)
 
     def column_of(self, pane_id: str) -> int:
         """The first cell of a tab's label."""
