@@ -79,6 +79,10 @@ class TabbedApp(KeyedApp):
             return (self._without_colours,)
         return [one for one in super().get_line_filters() if not isinstance(one, Monochrome | NoColor)]
 
+    def _fatal_error(self) -> None:
+        # Whoever runs it tells the fault. Textual would print variables, too, and a password may be in one.
+        self._close_messages_no_wait()
+
     @property
     @abstractmethod
     def data(self) -> TabData:

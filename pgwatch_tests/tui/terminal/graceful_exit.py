@@ -13,8 +13,8 @@ from functools import partial
 
 from textual.app import App
 from textual.constants import DRIVER
+from textual.worker import WorkerFailed
 
-from pgwatch_tests.errors import INTERNAL_ERROR
 from pgwatch_tests.tui.terminal.quiet_driver import sleep_until_input
 from pgwatch_tests.tui.terminal.stream import drawn_on
 
@@ -22,7 +22,10 @@ _LOOK_EVERY_S = 1.0
 
 
 async def run_until_left(app: App[int]) -> int:
-    """Runs the dashboard until its user quits. Returns the exit code: 143 after SIGTERM, 70 after a fault."""
+    """Runs the dashboard until its user quits. Returns the exit code: 143 after SIGTERM.
+
+    Raises what ended it otherwise.
+    """
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGTERM, app.exit, 143)
     end_with_terminal()
@@ -31,8 +34,11 @@ async def run_until_left(app: App[int]) -> int:
         result = await app.run_async()
     finally:
         loop.remove_signal_handler(signal.SIGTERM)
-    # Textual's own code of a fault is 1, which are findings here.
-    return INTERNAL_ERROR if app.return_code else result or 0
+    fault = app._exception
+    # Left while it is still being built, Textual misses widgets that it has taken away.
+    if fault is not None and not app._exit:
+        raise fault.error if isinstance(fault, WorkerFailed) else fault
+    return result or 0
 
 
 def end_with_terminal() -> None:

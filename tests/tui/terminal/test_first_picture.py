@@ -162,8 +162,8 @@ async def run(where):
         LinuxDriver._query_in_band_window_resize = fail
     if where == "in the app":
         type(app).on_mount = fail
-    if where == "nowhere, but left early":
-        asyncio.get_running_loop().call_later(0.1, app.exit)
+    if where.startswith("nowhere"):
+        asyncio.get_running_loop().call_later(float(where.split()[-1]), app.exit)
     return await run_until_left(app)
 
 with FirstPicture(live_manner(1.0, is_read_only=False)) as picture:
@@ -172,18 +172,19 @@ with FirstPicture(live_manner(1.0, is_read_only=False)) as picture:
 sys.exit(code)
 """
 
-QUIET_ENDS = ("ended before the driver", "nowhere, but left early")
+TELLING = ("before the driver", "no driver", "half a driver", "in the app")
 
 
 @pytest.mark.parametrize(
     ("where", "exit_code"),
     [
-        ("before the driver", 1),  # Python's own: the command line makes 70 of it
+        # Python's own: the command line makes 70 of it.
+        ("before the driver", 1),
         ("ended before the driver", 143),
         ("no driver", 1),
-        ("half a driver", 70),
-        ("in the app", 70),
-        ("nowhere, but left early", 0),
+        ("half a driver", 1),
+        ("in the app", 1),
+        *((f"nowhere, but left after {seconds}", 0) for seconds in (0.02, 0.05, 0.1)),
     ],
 )
 def test_the_terminal_comes_back_once_wherever_the_app_fails(where: str, exit_code: int, python: str) -> None:
@@ -204,7 +205,7 @@ def test_the_terminal_comes_back_once_wherever_the_app_fails(where: str, exit_co
     # Wrapping and the cursor are on again, all that reports something is off.
     assert {mode for mode, state in modes.items() if state == b"h"} == {b"7", b"25"}, modes
     assert termios.tcgetattr(theirs) == before
-    assert ("planned" in written.decode()) == (where not in QUIET_ENDS)
+    assert ("planned" in written.decode()) == (where in TELLING)
     os.close(ours)
     os.close(theirs)
 
@@ -221,6 +222,38 @@ def test_the_dashboard_draws_over_it_and_takes_what_was_typed(server: EmbeddedSe
         assert process.wait(timeout=PATIENCE_S) == 0
     assert written.count(OTHER_SCREEN) == 1
     assert termios.tcgetattr(theirs) == before
+    os.close(ours)
+    os.close(theirs)
+
+
+FAULTY = """
+import sys
+from pgwatch_tests import cli
+from pgwatch_tests.tui.app import Dashboard
+
+def fail(self, outcome):
+    password = f"secret of {outcome}"
+    raise RuntimeError("planned")
+
+Dashboard._on_locks = fail
+sys.exit(cli.run(sys.argv[1:]))
+"""
+
+
+@pytest.mark.parametrize("debug", [False, True])
+def test_a_fault_is_told_in_a_line_without_the_values_of_variables(debug: bool, python: str) -> None:
+    ours, theirs = os.openpty()
+    termios.tcsetwinsize(theirs, (24, 80))
+    arguments = [*(["--debug"] * debug), "dashboard", "--dsn", "postgresql://app@127.0.0.1:1/x"]
+    command = [python, "-c", FAULTY, *arguments]
+    with subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs, env=environment()) as process:
+        written = until_ended(ours, process)
+        assert process.returncode == 70
+    # What ends the modes of the mouse comes behind that of the screen.
+    told = re.sub(r"\x1b\[\?[0-9]+[hl]", "", written.rpartition(BACK)[2].decode()).strip().splitlines()
+    assert told[-1].startswith("pgwatch-tests: internal error, please report it: RuntimeError in <string>:8 ")
+    assert (len(told) == 1) is not debug
+    assert not [line for line in told if "secret of PollFailed" in line]
     os.close(ours)
     os.close(theirs)
 
