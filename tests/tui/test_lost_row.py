@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import pytest
 
+from pgwatch_tests.locks.actions.action import SessionAction
 from pgwatch_tests.locks.graph.settled_waits import settle
+from pgwatch_tests.locks.model import LockSnapshot, LockTag
 from pgwatch_tests.tui.widgets.detail_pane import DetailPane
 from pgwatch_tests.tui.widgets.tables import live_table
 from pgwatch_tests.tui.widgets.tables.live_table import LiveTable
 from screenshots.pictures import settled
 from tests.locks.snapshots import edge, session, snapshot
 from tests.tui.acting import Doing
-from tests.tui.driving import Feed, confirm, leak_report, until
+from tests.tui.driving import Feed, confirm, dialog_text, leak_report, until
+
+TABLE, ROW = LockTag("relation", 5, 16400), LockTag("transactionid", transactionid=700)
 
 
 async def test_after_its_end_was_confirmed_the_next_blocker_is_selected_at_once(
@@ -82,3 +86,76 @@ async def test_a_row_that_was_filtered_away_makes_place_for_the_first_that_fits(
         await until(pilot, lambda: table.row_count == 2)
         await settled(pilot)
         assert (table.current_key or "").startswith("pid 3 ")
+
+
+def three_troubles(after_s: float = 0.0, *, cancelled: bool = False, ended: bool = False) -> LockSnapshot:
+    """A change of a table (5) is behind 10, which also blocks 11, 12 and 13; 20 blocks 21 to 29."""
+    idle = "idle in transaction"
+    roots = (session(10, state=idle), session(11, state=idle if ended else "active"), session(20, state=idle))
+    change = session(5, "migrations", query="ALTER TABLE t ADD n int")
+    inner = tuple(edge(pid, 11, tag=ROW) for pid in (12, 13))
+    edges = (*inner, *(edge(pid, 20, tag=ROW) for pid in range(21, 30)))
+    if not ended:
+        edges = (edge(11, 10, tag=ROW), *edges)
+    if not cancelled:
+        queue = tuple(edge(pid, 5, "soft", mode="AccessShareLock", tag=TABLE) for pid in range(40, 53))
+        edges = (edge(5, 10, mode="AccessExclusiveLock", tag=TABLE), *queue, *edges)
+    return settle(None, snapshot(edges, (change, *roots), after_s))
+
+
+@pytest.mark.parametrize("size", [(80, 24), (140, 40)])
+async def test_one_key_leads_through_all_troubles_of_a_group_and_then_to_the_next(
+    size: tuple[int, int],
+) -> None:
+    source, doing = Feed(three_troubles(), leak_report()), Doing()
+    app = source.dashboard(act=doing)
+    async with app.run_test(size=size) as pilot:
+        await settled(pilot)
+        table = app.query_one("#lock-tree", LiveTable)
+
+        async def follow(asks: str, then: LockSnapshot, key: str) -> None:
+            """Does what the advice says, once its question `asks` that; then that row is selected."""
+            await pilot.press("A")
+            await until(pilot, lambda: asks in dialog_text(app))
+            await confirm(pilot)
+            source.locks = then
+            await pilot.press("r")
+            await until(pilot, lambda: (table.current_key or "").startswith(key))
+
+        # The largest group is another one by then, and on top: the cursor stays.
+        await follow(
+            "Cancel the ALTER TABLE of migrations (pid 5)? Frees 13 sessions at once. "
+            "Then test_10 (gw10) still blocks 3: A again.",
+            three_troubles(1, cancelled=True),
+            "pid 10 ",
+        )
+        assert table.cursor_row > 0
+        await follow(
+            "End the session of test_10 (gw10, pid 10)? Frees 1 of 3 sessions at once. "
+            "Then 2 wait for test_11 (gw11): A again if it stays.",
+            three_troubles(2, cancelled=True, ended=True),
+            "pid 11 ",
+        )
+        assert table.cursor_row > 0
+        only = snapshot(tuple(edge(pid, 20, tag=ROW) for pid in range(21, 30)), (session(20),), 3)
+        await follow(
+            "End the session of test_11 (gw11, pid 11)? Frees 2 sessions at once. "
+            "Then test_20 (gw20) blocks 9: A again.",
+            settle(None, only),
+            "pid 20 ",
+        )
+        assert table.cursor_row == 0
+    acted = [(one.how, one.party.pid) for one in doing.asked if isinstance(one, SessionAction)]
+    assert acted == [("cancel", 5), ("terminate", 10), ("terminate", 11)]
+
+
+async def test_a_question_that_is_denied_leaves_the_cursor_where_it_is() -> None:
+    source = Feed(three_troubles(), leak_report())
+    app = source.dashboard(act=Doing())
+    async with app.run_test(size=(80, 24)) as pilot:
+        await settled(pilot)
+        table = app.query_one("#lock-tree", LiveTable)
+        await pilot.press("A", "n")
+        source.locks = three_troubles(1, cancelled=True)
+        await pilot.press("r")
+        await until(pilot, lambda: (table.current_key or "").startswith("pid 10 ") and table.cursor_row > 0)

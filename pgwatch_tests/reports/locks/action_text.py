@@ -146,7 +146,7 @@ def _just_begun(graph: LockGraph, party: Party) -> list[str]:
     root = graph.root_of(party) or party
     just_begun = patience(graph.sessions.get(root)) if graph.blocks(root) else ""
     who = "It" if root == party else plain(graph.who(root))
-    return [f"{who} {just_begun}: look again in some seconds."] if just_begun else []
+    return [f"{who} {just_begun}."] if just_begun else []
 
 
 def key_of_waiter(waiter: Action) -> str:

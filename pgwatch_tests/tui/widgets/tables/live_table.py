@@ -54,6 +54,8 @@ class LiveTable(RowTable):
         self._hides = hides
         self._is_chosen = False
         """Whether somebody moved the cursor, or did something with its row."""
+        self._stays = False
+        """Whether the cursor, chosen by nobody any more, keeps to its row or an heir while there is one."""
         self._wanted_heads: frozenset[str] = frozenset()
 
     def on_mount(self) -> None:
@@ -178,8 +180,12 @@ class LiveTable(RowTable):
         self._is_chosen = True
 
     def let_go(self) -> None:
-        """Takes the selected row for not chosen: what removes it was confirmed, so the first row is next."""
-        self._is_chosen = False
+        """Takes the selected row for not chosen: what removes it was confirmed.
+
+        The cursor keeps to what is left of its group, about which the next question will be; then the first
+        row is next.
+        """
+        self._is_chosen, self._stays = False, True
         self.take_first()
 
     def _fill(self, rows: tuple[LiveRow, ...], heir: Heir | None) -> None:
@@ -191,12 +197,13 @@ class LiveTable(RowTable):
         if number is None and key is not None and heir is not None and rows:
             successor = heir(key)
             number = None if successor is None else _position(rows, successor)
+            self._stays = self._stays and number is not None
             if number is None and not self._is_chosen:
                 number = 0
             shown = has_moved = number is not None
             if number is None:
                 self._take_first_later()
-        if self.follows_first and rows and number and not self._is_chosen:
+        if self.follows_first and rows and number and not (self._is_chosen or self._stays):
             number, shown, has_moved = 0, True, True
         self.set_rows(rows)
         if rows:
