@@ -8,6 +8,10 @@ from collections.abc import Iterator
 # A deadlock lives at most deadlock_timeout, 1 s by default, and must be seen twice in that time.
 WHILE_BLOCKED_S = 0.25
 WHILE_BLOCKED_AT_MOST_S = 0.5
+WITH_SECOND_LOOKS_S = 0.75
+"""At most, where what is seen once is looked at again SECOND_LOOK_S later."""
+_OFTEN_S = 1.0
+"""The pace while nothing waits, up to which polls are as frequent as can be while something does."""
 MANY_WAITERS = 200
 MANY_WAITERS_S = 1.0
 LARGEST_SHARE = 0.05
@@ -17,7 +21,9 @@ LONGEST_PAUSE_S = 5.0
 _POLLS_COMPARED = 4
 
 
-def pause_s(blocked: int, poll_s: float, idle_s: float) -> float:
+def pause_s(
+    blocked: int, poll_s: float, idle_s: float, blocked_at_most_s: float = WHILE_BLOCKED_AT_MOST_S
+) -> float:
     """Seconds to sleep before the next poll.
 
     `blocked` sessions wait, the last poll kept the server busy for `poll_s`, and `idle_s` is the pace while
@@ -26,7 +32,7 @@ def pause_s(blocked: int, poll_s: float, idle_s: float) -> float:
     pace_s = idle_s
     if blocked:
         # A longer interval makes these polls rarer too, as far as deadlocks are still seen twice.
-        few_s = min(max(WHILE_BLOCKED_S, idle_s / 4), WHILE_BLOCKED_AT_MOST_S)
+        few_s = WHILE_BLOCKED_S if idle_s <= _OFTEN_S else blocked_at_most_s
         pace_s = min(idle_s, few_s if blocked <= MANY_WAITERS else MANY_WAITERS_S)
     return max(pace_s - poll_s, min(poll_s * (1 / LARGEST_SHARE - 1), LONGEST_PAUSE_S))
 
@@ -38,13 +44,14 @@ class PollPace:
     processor. To poll less often for that would miss most on busy machines.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, blocked_at_most_s: float = WHILE_BLOCKED_AT_MOST_S) -> None:
+        self._blocked_at_most_s = blocked_at_most_s
         self._polls_s: deque[float] = deque(maxlen=_POLLS_COMPARED)
 
     def pause_s(self, blocked: int, poll_s: float, idle_s: float) -> float:
         """Returns the seconds to sleep after this poll; the arguments are those of `pause_s`."""
         self._polls_s.append(poll_s)
-        return pause_s(blocked, min(self._polls_s), idle_s)
+        return pause_s(blocked, min(self._polls_s), idle_s, self._blocked_at_most_s)
 
 
 def retry_pauses_s() -> Iterator[float]:

@@ -6,9 +6,10 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Literal
 
+from pgwatch_tests.locks.graph.settled_waits import SECOND_LOOK_S
 from pgwatch_tests.locks.model import LockSnapshot
 from pgwatch_tests.locks.snapshot.glance import Glance, later
-from pgwatch_tests.locks.snapshot.poll_interval import PollPace
+from pgwatch_tests.locks.snapshot.poll_interval import LARGEST_SHARE, WITH_SECOND_LOOKS_S, PollPace
 
 ReadGlance = Callable[[bool], Awaitable[Glance | None]]
 """Returns a glance, with the fingerprint of the sessions (True) or without."""
@@ -48,7 +49,7 @@ class LockPolls:
         """A glance just before that; None if there was none."""
         self._misses = self._passed_over = 0
         """How often sessions had changed when that was looked for, and how often it wasn't since."""
-        self._paces = PollPace(), PollPace()
+        self._paces = PollPace(WITH_SECOND_LOOKS_S), PollPace(WITH_SECOND_LOOKS_S)
         """After all was read, and after glances: what these cost says nothing of the other."""
         self.changes = 0
         """How many polls found that a session has begun or ended anything, or couldn't tell."""
@@ -94,4 +95,14 @@ class LockPolls:
         """Seconds to sleep after a poll that returned `seen`; `idle_s` is the pace while nothing waits."""
         pace = self._paces[not isinstance(seen, LockSnapshot)]
         blocked = 0 if self._last is None else self._last.blocked
-        return pace.pause_s(blocked, seen.spent_s, idle_s)
+        pause_s = pace.pause_s(blocked, seen.spent_s, idle_s)
+        if _is_sure(seen):
+            return pause_s
+        return min(pause_s, max(SECOND_LOOK_S, seen.spent_s * (1 / LARGEST_SHARE - 1)))
+
+
+def _is_sure(seen: Seen) -> bool:
+    """Whether nothing was seen that one more poll would make sure of: a deadlock, or the first wait."""
+    if not isinstance(seen, LockSnapshot):
+        return True
+    return not seen.probable_deadlocks and (seen.blocked > 0 or not seen.groups)

@@ -15,6 +15,7 @@ from pgwatch_tests.locks.snapshot.poll_interval import LONGEST_PAUSE_S, PollPace
         (1, 0.002, 0.2, 0.198),
         (1, 0.002, 2.0, 0.498),
         (1, 0.002, 30.0, 0.498),
+        (1, 0.002, 1.5, 0.498),
         (201, 0.01, 1.0, 0.99),
         (201, 0.01, 5.0, 0.99),
     ],

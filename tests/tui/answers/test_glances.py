@@ -186,3 +186,20 @@ def test_durations_grow_though_nothing_is_read() -> None:
     assert latest.graph.wait_s(Party(2)) == 3.0
     assert latest.graph.sessions[Party(1)].state_age_s == 4.0
     assert contention(latest).blocked_s == pytest.approx(2.0)
+
+
+async def test_a_second_look_follows_what_one_poll_does_not_make_sure_of() -> None:
+    sure = replace(settle(None, snapshot((edge(2, 1),))), spent_s=0.002)
+    first_wait = replace(settle(None, snapshot((edge(2, 1, wait_s=0.01),))), spent_s=0.002)
+    deadlock = replace(settle(None, snapshot((edge(2, 1), edge(1, 2)))), spent_s=0.002)
+
+    async def read() -> LockSnapshot:
+        return sure
+
+    polls = LockPolls(read, None)
+    await polls.poll("all")
+    paces = [polls.pause_s(sure, idle_s) for idle_s in (0.5, 1.0, 2.0, 30.0)]
+    assert paces == pytest.approx([0.248, 0.248, 0.748, 0.748])
+    # A deadlock is over within deadlock_timeout, 1 s by default: 0.75 and 0.15 s are less.
+    assert [polls.pause_s(one, 2.0) for one in (deadlock, first_wait)] == [0.15, 0.15]
+    assert polls.pause_s(replace(deadlock, spent_s=0.02), 2.0) == pytest.approx(0.38)
