@@ -342,7 +342,7 @@ def _leaks(snapshot: LockSnapshot, facts: Facts) -> list[Clause]:
         words = (
             f"{at_least(report.total, not report.skipped)} {'row' if report.total == 1 else 'rows'} leaked"
         )
-        forms = (f"{words}{where}{at_end}{latest}", f"{words}{latest}", f"{words}{at_end}")
+        forms = (f"{words}{where}{at_end}{latest}", f"{words}{at_end}{latest}", f"{words}{at_end}")
         found.append(Clause(tuple(dict.fromkeys(forms)), "warning"))
     elif report.complete:
         words = f"no rows leaked{where}{at_end}"
