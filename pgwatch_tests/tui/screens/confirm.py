@@ -12,6 +12,7 @@ from textual.binding import Binding, BindingType
 from pgwatch_tests.history.model import JobState
 from pgwatch_tests.locks.actions.action import Action, SessionAction
 from pgwatch_tests.locks.graph.lock_graph import LockGraph
+from pgwatch_tests.locks.model import LockSnapshot
 from pgwatch_tests.reports.locks.action_text import (
     advice,
     advice_of_all,
@@ -25,10 +26,12 @@ from pgwatch_tests.reports.locks.action_text import (
     refused,
     refused_of_all,
 )
+from pgwatch_tests.reports.locks.test_labels import name_of
 from pgwatch_tests.reports.sweeps import orphan_question, sweep_lines, sweep_remarks, sweep_words
 from pgwatch_tests.sweep.model import SweepReport
 from pgwatch_tests.sweep.orphans.orphan_facts import OrphanFacts
 from pgwatch_tests.text import durations
+from pgwatch_tests.text.numbers import named, plural
 from pgwatch_tests.text.plain_text import plain
 from pgwatch_tests.text.toned_text import Cell, Toned
 from pgwatch_tests.tui.screens.question import Question, QuestionScreen
@@ -158,10 +161,17 @@ def about_plan(plan: SweepReport, age_s: float, server: str = "") -> Question:
     )
 
 
-def about_any_age(plan: SweepReport) -> Question:
-    """The question whether to preview what is too young for `plan`, in which nothing else goes."""
+def about_any_age(plan: SweepReport, snapshot: LockSnapshot | None) -> Question:
+    """The question whether to preview what is too young for `plan`, in which nothing else goes.
+
+    `snapshot` tells which tests are at work.
+    """
     young = sweep_remarks.young_so_far(plan, plain)
     live = [f"At work in it: {plain(run)}" for run in plan.live_runs]
+    clients = () if snapshot is None else snapshot.clients
+    tests = [name_of(one) for one in clients if one.identity is not None and one.database == plan.database]
+    if tests:
+        live.append(f"{plural(len(tests), 'session')} of tests in it now: {named(tests)}")
     return Question(
         f"Nothing is {durations.in_words(plan.min_age_s)} old yet. Preview a sweep of any age?",
         (sweep_words.summary(plan), *young, *live),

@@ -6,7 +6,9 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Literal
 
+from pgwatch_tests.errors import PgwatchError, RefusedError
 from pgwatch_tests.history.model import HistoryEntry, JobState
+from pgwatch_tests.postgres.sessions.session import WorkCancelledError
 from pgwatch_tests.reports.leaks.leak_remedies import Copyable
 from pgwatch_tests.reports.render.detail_text import NOW, Detail, KeyName, Labelled, Line
 from pgwatch_tests.reports.sweeps import sweep_detail, sweep_history, sweep_remarks, sweep_words
@@ -135,6 +137,11 @@ class SweepsState:
         """The one thing in the row of that key that goes after a question about it; None if there is none."""
         line = self._line(key) if self.section == "plan" else None
         return None if line is None or len(line.to_ask) != 1 else line.to_ask[0]
+
+    def first_to_ask_about(self) -> str | None:
+        """The key of the first row with things that go after a question about them; None if there is none."""
+        lines = {} if self.report is None else _keyed(self.report, self.key)
+        return next((key for key, line in lines.items() if line.to_ask), None)
 
     def why_not_asked(self, key: str | None) -> str:
         """Why there is no question about the row of that key; empty if there is."""
@@ -345,3 +352,14 @@ def _group_words(group: Group, report: SweepReport) -> str:
     if group == "goes":
         return "Goes" if report.dry_run else "Went"
     return "Stays" if group == "stays" else "Needs you"
+
+
+def failure(what: Literal["preview", "sweep"], error: PgwatchError) -> str:
+    """Returns the sentence that says why a preview or a sweep has no report."""
+    match error:
+        case WorkCancelledError():
+            return f"{what} cancelled"
+        case RefusedError():
+            return f"{what} refused: {error}"
+        case _:
+            return f"{what} failed: {error}"

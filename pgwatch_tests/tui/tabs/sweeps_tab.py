@@ -9,16 +9,16 @@ import time
 from collections.abc import Callable
 from datetime import datetime
 from functools import partial
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.message import Message
 
-from pgwatch_tests.errors import PgwatchError, RefusedError
+from pgwatch_tests.errors import PgwatchError
 from pgwatch_tests.history.model import HistoryEntry, JobState
-from pgwatch_tests.postgres.sessions.session import WorkCancelledError
+from pgwatch_tests.locks.model import LockSnapshot
 from pgwatch_tests.reports.sweeps import orphan_question, sweep_json, sweep_lines, sweep_words
 from pgwatch_tests.sweep.model import SweepPart
 from pgwatch_tests.sweep.orphans.orphan_facts import OrphanFacts
@@ -30,7 +30,14 @@ from pgwatch_tests.tui.screens.min_age import MinAgeScreen
 from pgwatch_tests.tui.screens.row import RowScreen
 from pgwatch_tests.tui.screens.text import TextScreen
 from pgwatch_tests.tui.tabs.sweep_desk import InspectOrphan, JobDesk, SweepDesk, SweepUnderWay
-from pgwatch_tests.tui.tabs.sweeps_state import COLUMNS, SweepsSection, SweepsState, capitalised, next_sweep
+from pgwatch_tests.tui.tabs.sweeps_state import (
+    COLUMNS,
+    SweepsSection,
+    SweepsState,
+    capitalised,
+    failure,
+    next_sweep,
+)
 from pgwatch_tests.tui.tabs.tab import DashboardTab, TabData
 from pgwatch_tests.tui.widgets.detail_pane import DetailPane
 from pgwatch_tests.tui.widgets.still_text import StillText
@@ -67,6 +74,7 @@ class SweepsTab(DashboardTab):
         self._state = SweepsState(desk.acts, desk.min_age_s, self.key)
         self._under_way: SweepUnderWay | None = None
         self._asked_for_history = self._reads_jobs = False
+        self._snapshot: LockSnapshot | None = None
 
     def compose(self) -> ComposeResult:
         yield StillText(id="sweep-sections", classes="summary")
@@ -85,7 +93,8 @@ class SweepsTab(DashboardTab):
 
     # What is shown.
 
-    def take(self, _: TabData) -> None:
+    def take(self, data: TabData) -> None:
+        self._snapshot = data.snapshot
         if not self._asked_for_history:
             self._reload_history()
 
@@ -305,7 +314,7 @@ class SweepsTab(DashboardTab):
         try:
             report = await under_way.run()
         except PgwatchError as error:
-            self._state.trouble = _failure("preview" if dry_run else "sweep", error)
+            self._state.trouble = failure("preview" if dry_run else "sweep", error)
             tell(self.app, capitalised(self._state.trouble), failed=True)
             then = None
         else:
@@ -322,6 +331,8 @@ class SweepsTab(DashboardTab):
             self._progress_timer.pause()
         self._reload_history()
         self.redraw()
+        if not dry_run and (key := self._state.first_to_ask_about()):
+            self.table.select(key)  # what is left to do
         if then is not None:
             then()
 
@@ -337,7 +348,7 @@ class SweepsTab(DashboardTab):
                 ConfirmSweepScreen(about_plan(plan, age_s, self._desk.server())), self._answered
             )
         elif plan.min_age_s and "too_young" in sweep_words.reasons(plan.kept, plan.orphans):
-            self.app.push_screen(ConfirmSweepScreen(about_any_age(plan)), self._take_any_age)
+            self.app.push_screen(ConfirmSweepScreen(about_any_age(plan, self._snapshot)), self._take_any_age)
         else:
             tell(self.app, f"Not swept: {sweep_words.summary(plan)}")
 
@@ -370,6 +381,8 @@ class SweepsTab(DashboardTab):
             self._reads_jobs = False
         if (state.jobs, state.jobs_trouble) == before:
             return
+        if before[0] and [one.last for one in state.jobs] != [one.last for one in before[0]]:
+            self._refresh_app()  # a job that is over may have swept
         self.post_message(self.NextSweep(next_sweep(state.jobs)))
         if self._asked_for_history:
             self._reload_history()
@@ -385,14 +398,3 @@ class SweepsTab(DashboardTab):
         except PgwatchError as error:
             self._state.history_trouble = str(error)
         self.redraw()
-
-
-def _failure(what: Literal["preview", "sweep"], error: PgwatchError) -> str:
-    """Returns the sentence that says why a preview or a sweep has no report."""
-    match error:
-        case WorkCancelledError():
-            return f"{what} cancelled"
-        case RefusedError():
-            return f"{what} refused: {error}"
-        case _:
-            return f"{what} failed: {error}"

@@ -17,7 +17,7 @@ from tests.reports.sweeps.test_orphan_question import PREPARED
 from tests.sweep.reports import NOTHING
 from tests.tui.driving import Feed, leak_report, screen_text, until
 from tests.tui.tabs.leaking import SECRETS, SIZES, messy, told
-from tests.tui.tabs.sweeping import Sweeping, press
+from tests.tui.tabs.sweeping import PLAN, Sweeping, press
 
 PART = SweepPart("schemas", "test_gw0", confirmed="4711")
 SCHEMA = OrphanFacts(PART, "app_test", "ci", tables=2, size_bytes=0)
@@ -102,6 +102,17 @@ async def test_k_in_sweeps_asks_about_what_stays(size: tuple[int, int]) -> None:
         assert "Drop the schema test_gw0 with all that is in it?" in drawn
         await press(pilot, "y")
         assert [(one.part, one.dry_run) for one in sweeping.begun] == [(None, True), (PART, False)]
+
+
+async def test_after_a_sweep_the_row_that_is_left_to_do_is_selected() -> None:
+    sweeping, app = dashboard()
+    sweeping.outcome = replace(PLAN, orphans=KEPT.orphans[:1])
+    async with app.run_test(size=(80, 24)) as pilot:
+        drawn = await press(pilot, "5", "w", "y")
+        assert "[Last sweep]" in drawn
+        assert "K removes it, after a question" in drawn
+        await press(pilot, "K", "y")
+        assert sweeping.begun[-1].part == PART
 
 
 async def test_several_schemas_in_one_line_are_asked_about_in_leaks() -> None:

@@ -15,7 +15,7 @@ from screenshots.pictures import settled
 from tests.locks.snapshots import snapshot
 from tests.reports.sweeps.test_history_reports import ENTRY
 from tests.sweep.reports import ROWS
-from tests.tui.driving import dialog_text, text_of
+from tests.tui.driving import dialog_text, text_of, until
 from tests.tui.tabs.sweeping import JOBS, PLAN, Sweeping, dashboard, line_with, press, told
 
 SIZES = [(80, 24), (140, 40)]
@@ -139,3 +139,18 @@ async def test_enter_shows_all_of_a_job() -> None:
         await press(pilot, "5", "s", "enter")
         assert JOBS[0].name in dialog_text(app)
         assert JOBS[0].when in dialog_text(app)
+
+
+async def test_leaks_are_counted_anew_once_a_job_has_swept() -> None:
+    sweeping = Sweeping(jobs=JOBS)
+    source, app = dashboard(sweeping)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await press(pilot, "5", "s")
+        polls = source.polls
+        tab = app.query_one(SweepsTab)
+        tab._reload_jobs()
+        await settled(pilot)
+        assert source.polls == polls
+        sweeping.jobs = (replace(JOBS[0], last=replace(ENTRY, job="nightly", id=77)), JOBS[1])
+        tab._reload_jobs()
+        await until(pilot, lambda: source.polls > polls)

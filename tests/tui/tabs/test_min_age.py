@@ -7,11 +7,14 @@ from datetime import timedelta
 
 import pytest
 
+from pgwatch_tests.reports.locks.test_labels import name_of
+from pgwatch_tests.reports.sweeps import sweep_words
 from pgwatch_tests.reports.sweeps.sweep_causes import cause_lines
 from pgwatch_tests.sweep.model import AlsoReferring, ChangedRows, Kept, Orphan, TableRows, YoungestRow
 from pgwatch_tests.text.times import clock
-from pgwatch_tests.tui.screens.confirm import ConfirmSweepScreen, about_plan
+from pgwatch_tests.tui.screens.confirm import ConfirmSweepScreen, about_any_age, about_plan
 from pgwatch_tests.tui.screens.min_age import MinAgeScreen
+from tests.locks.snapshots import session, snapshot
 from tests.sweep.reports import AT, NOTHING
 from tests.tui.driving import screen_text
 from tests.tui.tabs.sweeping import PLAN, Sweeping, dashboard, line_with, press
@@ -162,3 +165,11 @@ async def test_what_real_rows_lose_is_told_by_plan_detail_and_result(size: tuple
         assert told.startswith(
             "1,204 rows of 2 tables, 1 schema, 1 prepared transaction removed, 1 row changed; "
         )
+
+
+def test_tests_that_are_at_work_are_named_before_anything_of_any_age_is_previewed() -> None:
+    test, psql = session(4711), session(4712, name="psql")
+    elsewhere = replace(session(4713), database="other")
+    told = about_any_age(NOTHING, snapshot((), (test, psql, elsewhere))).facts
+    assert f"1 session of tests in it now: {name_of(test)}" in told
+    assert about_any_age(NOTHING, None).facts == (sweep_words.summary(NOTHING),)
