@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from itertools import takewhile
 from pathlib import Path
@@ -82,8 +83,8 @@ def test_six_keys_free_three_stacked_troubles(
 
 def asked(screen: str) -> str:
     """What a question says above its facts, in one line."""
-    lines = [
-        line.partition("│ ")[2].partition(" │")[0].strip() for line in screen.splitlines() if "│ " in line
-    ]
+    # Beside the box, the tree has lines of its own.
+    boxed = [re.findall(r"│ ([^│]*)│", line) for line in screen.splitlines()]
+    lines = [max(parts, key=len).strip() for parts in boxed if parts]
     first = next(number for number, line in enumerate(lines) if line.startswith(("Cancel ", "End ")))
     return " ".join(takewhile(bool, lines[first:]))
