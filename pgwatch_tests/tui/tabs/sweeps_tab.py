@@ -156,7 +156,7 @@ class SweepsTab(DashboardTab):
         Nothing if a preview or a sweep runs.
         """
         if self._under_way is None and self._desk.inspect is not None:
-            tell(self.app, f"Looking at {sweep_words.part(part)} …")
+            self.app.notify(f"looking at {plain(part.name)} …", timeout=1, markup=False)
             start_worker(self, partial(self._inspect, self._desk.inspect, part), "orphan", exclusive=True)
 
     async def _inspect(self, inspect: InspectOrphan, part: SweepPart) -> None:

@@ -8,6 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from psycopg import Connection
+from psycopg.rows import TupleRow
 
 from pgwatch_tests.cli.runs.dashboard.sweeps import DashboardSweeps
 from pgwatch_tests.errors import RefusedError
@@ -16,7 +18,8 @@ from pgwatch_tests.postgres.sessions.session import WorkCancelledError
 from pgwatch_tests.settings.jobs import JobSetting
 from pgwatch_tests.settings.load import Dsn, Settings
 from pgwatch_tests.sweep import run
-from pgwatch_tests.sweep.model import SweepProgress, SweepRequest
+from pgwatch_tests.sweep.model import SweepPart, SweepProgress, SweepRequest
+from tests.servers.sessions import Database
 from tests.sweep.plan.fakes import Sweeps
 from tests.sweep.reports import NOTHING, ROWS
 from tests.waiting import wait_until
@@ -148,3 +151,28 @@ async def test_nothing_runs_if_it_is_read_only(settings: Settings) -> None:
     # The clock of an interval doesn't tick.
     assert (await desk.jobs.states())[0].next_run is None
     live.close()
+
+
+async def test_a_schema_that_was_asked_about_goes_and_is_on_record(
+    settings: Settings, database: Database, owner: Connection[TupleRow]
+) -> None:
+    owner.execute("CREATE SCHEMA test_gw0_abc123")
+    owner.execute("CREATE TABLE test_gw0_abc123.t ()")
+    here = replace(settings, dsn=Dsn(database.dsn, "the test"))
+    live = DashboardSweeps(here, lambda _: None)
+    desk = live.desk()
+    assert desk.inspect is not None
+
+    found = await desk.inspect(SweepPart("schemas", "test_gw0_abc123"))
+    assert found is not None
+    assert (found.tables, found.why_not) == (1, "")
+    report = await desk.begin(False, desk.min_age_s, found.part, lambda _: None).run()
+    live.close()
+
+    assert [(one.name, one.removed) for one in report.orphans] == [("test_gw0_abc123", True)]
+    assert owner.execute("SELECT FROM pg_namespace WHERE nspname = 'test_gw0_abc123'").fetchone() is None
+    [entry] = await desk.history()
+    assert (entry.trigger, entry.dry_run) == ("dashboard", False)
+    assert entry.id is not None
+    assert await desk.report(entry.id) == report
+    assert DashboardSweeps(replace(here, read_only=True), lambda _: None).desk().inspect is None
