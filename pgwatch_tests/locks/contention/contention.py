@@ -216,6 +216,7 @@ class ContentionMeter:
                     wait = recorded(
                         graph,
                         one.longest,
+                        blocker,
                         sides[one.party],
                         sides[blocker],
                         one.wait_s,

@@ -12,6 +12,7 @@ from pgwatch_tests.locks.waits import lock_modes
 
 # A watch keeps hundreds of statements; who needs all of one finds it by its beginning.
 _STATEMENT_CHARACTERS = 2_000
+_MOST_LOOKED_AT = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +50,8 @@ class RecordedWait:
     cause: str
     explanation: str
     advice: str
+    direct: str = ""
+    """Whom it waits for itself, where that isn't the root, as far as that is told. Foreign text as it is."""
 
 
 def side(graph: LockGraph, party: Party) -> Side:
@@ -71,9 +74,15 @@ def locked(graph: LockGraph, edge: Edge | EdgeGroup) -> LockedObject:
 
 
 def recorded(
-    graph: LockGraph, edge: Edge | EdgeGroup, waiter: Side, blocker: Side, wait_s: float, diagnosis: Diagnosis
+    graph: LockGraph,
+    edge: Edge | EdgeGroup,
+    root: Party,
+    waiter: Side,
+    blocker: Side,
+    wait_s: float,
+    diagnosis: Diagnosis,
 ) -> RecordedWait:
-    """The wait of an edge; `blocker` is the root, `found` its diagnosis."""
+    """The wait of an edge; `blocker` is the `root`, `diagnosis` is about it."""
     return RecordedWait(
         wait_s,
         graph.snapshot.sampled_at,
@@ -84,4 +93,17 @@ def recorded(
         diagnosis.cause,
         diagnosis.explanation,
         diagnosis.advice,
+        _direct(graph, edge.waiter, root),
     )
+
+
+def _direct(graph: LockGraph, waiter: Party, root: Party) -> str:
+    """Whom `waiter` itself waits for: a holder of the lock, else who is ahead; empty if `root`, or many."""
+    groups = graph.groups.get(waiter, ())
+    if not groups or any(root in group.blockers for group in groups):
+        return ""
+    nearest = [group for group in groups if group.kind != "soft"] or groups
+    # It is asked of each waiter with each poll: of a queue of hundreds nobody is named.
+    if sum(len(group.blockers) for group in nearest) > _MOST_LOOKED_AT:
+        return ""
+    return graph.who(min(blocker for group in nearest for blocker in group.blockers))

@@ -163,6 +163,7 @@ class RecordedContention:
             wait.cause,
             wait.explanation,
             advice_afterwards(wait.advice),
+            _direct(wait, root),
         )
 
     def _deadlock(self, one: DeadlockEvent) -> CaughtDeadlock:
@@ -177,6 +178,17 @@ class RecordedContention:
             for member in one.members
         )
         return CaughtDeadlock(one.at, members, one.explanation, advice_afterwards(one.advice), one.victim)
+
+
+def _direct(wait: WaitEvent, root: Root) -> str:
+    """Whom it waited for itself, where that isn't the root: a holder of the lock before who was ahead.
+
+    Empty where it had several roots: which of them that one was behind isn't recorded.
+    """
+    blockers = {(one.pid, one.name): one for one in wait.blockers}
+    if len(wait.roots) > 1 or not blockers or (root.side.pid, root.side.name) in blockers:
+        return ""
+    return _side(wait.blockers[0]).who
 
 
 def _locked(wait: WaitEvent, tested: str) -> LockedObject:

@@ -47,9 +47,10 @@ def _figures(seen: Contention, blocked: BlockedTime) -> str:
 
 
 def _texts(wait: RecordedWait) -> list[Labelled]:
+    behind = f", behind {plain(wait.direct)}" if wait.direct else ""
     texts = [
         labelled("Why", plain(wait.explanation)),
-        labelled("On", f"{plain(wait.target)}, seen at {clock(wait.seen_at)}"),
+        labelled("On", f"{plain(wait.target)}{behind}, seen at {clock(wait.seen_at)}"),
     ]
     if better := advice_afterwards(wait.advice):
         texts.append(labelled("Fix", plain(better), "good", vital=True))

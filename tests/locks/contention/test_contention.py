@@ -16,6 +16,8 @@ from pgwatch_tests.locks.contention.wait_record import LockedObject
 from pgwatch_tests.locks.graph.settled_waits import settle
 from pgwatch_tests.locks.model import Edge, LockSnapshot, LockTag, Subject
 from pgwatch_tests.reports.contention import contention_json, contention_table
+from pgwatch_tests.reports.contention.pair_detail import pair_detail
+from pgwatch_tests.text.toned_text import text_of
 from tests.locks.snapshots import edge, session, snapshot
 
 MODES = ("AccessExclusiveLock", "ShareLock", "ExclusiveLock")
@@ -276,3 +278,26 @@ def test_memory_stays_bounded_and_the_sums_exact() -> None:
 
 def test_nothing_before_the_first_poll() -> None:
     assert ContentionMeter().result() is None
+
+
+def test_a_wait_through_others_names_the_one_that_holds_the_lock() -> None:
+    # 1 blocks 2 and 3, which hold what 4 wants; 5 is ahead of 4 in the queue, and 6 only behind 5.
+    edges = (
+        *(waiting(2, 1, 1.0), waiting(3, 1, 1.0, table=2)),
+        *(waiting(4, 3, 1.0, table=3), waiting(4, 2, 1.0, table=3), waiting(4, 5, 1.0, "soft", table=3)),
+        *(waiting(5, 2, 1.0, table=3), waiting(6, 5, 1.0, "soft", table=3)),
+    )
+    seen = watch(polls_of((0.0, edges), (1.0, edges)))
+    direct = {pair.waiter.rpartition("_")[2]: wait.direct for pair, wait in seen.pair_waits.items()}
+    assert direct == {
+        "2": "",
+        "3": "",
+        "4": "test_2 (gw2, pid 2)",
+        "5": "test_2 (gw2, pid 2)",
+        "6": "test_5 (gw5, pid 5)",
+    }
+    [pair] = (one for one in seen.pair_waits if one.waiter.endswith("_6"))
+    detail = pair_detail(seen, pair)
+    assert detail is not None
+    [on] = (text_of(one.lines[0]) for one in detail.texts if one.label == "On")
+    assert on.startswith("row of t3 (id=0), behind test_5 (gw5, pid 5), seen at")

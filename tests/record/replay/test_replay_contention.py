@@ -84,3 +84,14 @@ def test_checkpoints_change_no_sum(monkeypatch: pytest.MonkeyPatch) -> None:
     assert [one.waits for one in again] == [one.waits for one in plain]
     assert [one.pairs.rows for one in again] == [one.pairs.rows for one in plain]
     assert [one.causes for one in again] == [one.causes for one in plain]
+
+
+def test_a_wait_through_another_names_that_one_unless_it_had_several_roots() -> None:
+    one = replace(wait(0, 5, 1), blockers=(side(12, "test_b"),), roots=(Root(side(9), 5.0),))
+    [(_, through)] = sums(one, moment=9).pair_waits.items()
+    assert through.direct == side(12, "test_b").who
+    itself = replace(one, blockers=(side(9),))
+    [(_, straight)] = sums(itself, moment=9).pair_waits.items()
+    assert straight.direct == ""
+    several = replace(one, roots=(Root(side(9), 3.0), Root(side(8, "test_c"), 2.0)))
+    assert {shown.direct for shown in sums(several, moment=9).pair_waits.values()} == {""}
