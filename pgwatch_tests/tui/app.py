@@ -196,6 +196,9 @@ class Dashboard(ActingApp):
             self._show_tip()
         elif line.tells_age:
             line.status = replace(line.status, trouble="", age_s=0)
+        if isinstance(outcome.value, LockSnapshot):
+            # After the keys that were typed meanwhile.
+            self.call_later(self._latest.settle_up)
 
     async def _count_leaks(self) -> LeakReport:
         self._leak_pace.begin(self._polls.changes)

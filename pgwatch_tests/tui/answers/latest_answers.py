@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING
 
 from pgwatch_tests.locks.contention.contention import Contention, ContentionMeter
@@ -60,6 +62,8 @@ class LatestAnswers:
         self._troubles = LastTroubles()
         self._glances, self._glanced_at = 0, datetime.min
         """How many glances have found the waits of the newest snapshot, and when the last one was."""
+        self._owed: list[Callable[[], None]] = []
+        """What the last poll has still to be entered in."""
         self._drawn: tuple[object, ...] = ()
         self._drawn_at_s = -math.inf
 
@@ -70,7 +74,7 @@ class LatestAnswers:
             changed = self.take_locks(seen, now_s, paused=paused)
             is_news = self.needs_redraw(now_s, at_least_every_s)
             if is_news:
-                self.keep()
+                self._owed.append(self.keep)
             return changed, is_news
         assert self._newest is not None, "what goes on was there"
         if isinstance(seen, Unchanged):
@@ -83,19 +87,29 @@ class LatestAnswers:
             self.interrupt()
         return "", isinstance(seen, Unchanged)
 
+    def settle_up(self) -> None:
+        """Enters the last poll in the sums and in the last hour, which takes longer than a picture of it.
+
+        Whoever asks for these, or polls again, does it before: it may come as late as somebody has time for.
+        """
+        owed, self._owed = self._owed, []
+        for enter in owed:
+            enter()
+
     def take_locks(self, snapshot: LockSnapshot, now_s: float, *, paused: bool) -> str:
         """Records a poll. Returns a warning if another server answered, else an empty string."""
+        self.settle_up()
         changed = server_change(self._newest, snapshot)
         if self._newest is not None and _waits(self._newest) != _waits(snapshot):
             self._catch_up()
         self._newest, self._snapshot_at_s = snapshot, now_s
         self._troubles.add(graph_of(snapshot))
         # What has waited all the time is credited with it at once, whoever glanced in between.
-        self._contention.add(snapshot, polls=self._glances + 1)
+        self._owed.append(partial(self._contention.add, snapshot, polls=self._glances + 1))
+        if paused:
+            self._owed.append(self._contention.interrupt)
         self._glances = 0
         self._blocked_trend.add(snapshot.sampled_at, snapshot.blocked)
-        if paused:
-            self._contention.interrupt()
         return changed
 
     def _go_on(self, snapshot: LockSnapshot, at: datetime, now_s: float) -> None:
@@ -105,6 +119,7 @@ class LatestAnswers:
 
     def _catch_up(self) -> None:
         """Credits the waits of the newest snapshot up to the last glance, which still found them."""
+        self.settle_up()
         if self._glances and self._newest is not None:
             self._newest = later(self._newest, self._glanced_at)
             self._troubles.add(graph_of(self._newest))
@@ -137,6 +152,7 @@ class LatestAnswers:
 
     def go(self, seconds: float) -> str:
         """Shows the moment that many seconds earlier (below 0) or later; returns why not, or nothing."""
+        self.settle_up()
         shown, newest = self.snapshot, self._newest
         if self.past is None or shown is None or newest is None:
             return "Nothing of the past is known yet."
@@ -241,6 +257,7 @@ class LatestAnswers:
 
         A wait that was seen once, a deadlock and its victim are sure only after polls one after the other.
         """
+        self.settle_up()
         newest = self._newest
         if (
             newest is None
