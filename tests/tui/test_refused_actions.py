@@ -47,7 +47,7 @@ async def test_a_key_that_the_server_would_refuse_says_which_grant_helps() -> No
         await until(pilot, lambda: server.reads > 0 and "K End" not in screen_text(app).splitlines()[-1])
         drawn = screen_text(app)
         assert "A Do it" not in drawn.splitlines()[-1]
-        assert "A ends it" not in drawn
+        assert "A does it" not in drawn
         assert f"needs pg_signal_backend ({GRANT})" in " ".join(drawn.split())
         for key in "CKA":
             await pilot.press(key)

@@ -100,8 +100,8 @@ def test_the_detail_of_a_session_says_what_it_does_and_what_to_do() -> None:
         detail = session_detail(graph, Party(pid), KEYS.__getitem__, acts=True)
         return "" if detail is None else text_of(joined(detail_lines(detail, 200)))
 
-    assert "A ends pid 1" in said(2)
-    assert "A ends it" in said(1)
+    assert "A does it (pid 1)" in said(2)
+    assert "A does it" in said(1)
     assert "active for 1 min 30 s" in said(3)
     assert "\x1b" not in said(3)
     assert "idle for 2.0 s" in said(4)

@@ -114,7 +114,7 @@ async def test_a_cursor_whose_group_is_free_selects_nobody_until_it_is_moved() -
         await refresh(source, pilot, replace(two_groups(), groups=rest))
         assert selected(app) is None
         assert "left a transaction open" in screen_text(app), "the largest trouble is told none the less"
-        assert "A ends it" not in screen_text(app)
+        assert "A does it" not in screen_text(app)
         await pilot.press("K")
         await settled(pilot)
         assert len(app.screen_stack) == 1
