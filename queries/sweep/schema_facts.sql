@@ -1,6 +1,8 @@
 -- What is in this schema, how much is it, and when was it last created or altered?
 --
 -- One row; none without such a schema. `rows` is what the planner or the statistics think, without counting.
+-- `identity` is another one once a relation was created, altered or dropped, and for a schema of the same name on
+-- another server or in another database, whose oid may be the same: both may be copies of one template.
 -- `changed_s`: since the newest of the schema and its relations was created or altered; NULL if commits have no
 -- times.
 -- Parameter: schema.
@@ -9,7 +11,7 @@ WITH target AS (
     FROM pg_catalog.pg_namespace
     WHERE nspname OPERATOR(pg_catalog.=) %(schema)s::pg_catalog.name
 ), relation AS (
-    SELECT class.xmin, relkind, greatest(
+    SELECT class.oid, class.xmin, relkind, greatest(
         reltuples::pg_catalog.float8,
         pg_catalog.pg_stat_get_live_tuples(class.oid)::pg_catalog.float8,
         0
@@ -22,14 +24,25 @@ WITH target AS (
            pg_catalog.count(*) FILTER (WHERE relkind OPERATOR(pg_catalog.=) ANY ('{v,f,S}')) AS others,
            coalesce(
                pg_catalog.sum(rows) FILTER (WHERE relkind OPERATOR(pg_catalog.=) ANY ('{r,m}')), 0
-           )::bigint AS rows
+           )::bigint AS rows,
+           pg_catalog.md5(
+               pg_catalog.string_agg(
+                   pg_catalog.concat_ws(' ', oid, xmin::pg_catalog.text), ',' ORDER BY oid
+               )
+           ) AS digest
     FROM relation
 ), written AS (
     SELECT xmin AS xid FROM target
     UNION ALL
     SELECT xmin FROM relation
 )
-SELECT target.oid::pg_catalog.text AS identity,
+SELECT pg_catalog.concat_ws(
+           ' ',
+           target.oid,
+           (SELECT datid FROM pg_catalog.pg_stat_get_activity(pg_catalog.pg_backend_pid())),
+           extract(epoch FROM pg_catalog.pg_postmaster_start_time()),
+           digest
+       ) AS identity,
        pg_catalog.current_database()::pg_catalog.text AS database,
        pg_catalog.pg_get_userbyid(nspowner)::pg_catalog.text AS owner,
        tables,

@@ -4,7 +4,6 @@
 -- decided by the names. `kept_until`: the time to come that its comment
 -- tells, by `testing.isolation.kept_places`; or empty.
 SELECT nspname::pg_catalog.text AS name,
-       oid::pg_catalog.text AS identity,
        extract(epoch FROM pg_catalog.clock_timestamp())::pg_catalog.float8
            OPERATOR(pg_catalog.-) (
                substring(nspname::pg_catalog.text FROM '^test_(1[0-9]{12})_')::pg_catalog.float8

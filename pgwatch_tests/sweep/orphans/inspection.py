@@ -16,23 +16,10 @@ from pgwatch_tests.settings.load import Settings
 from pgwatch_tests.sweep.model import SweepPart
 from pgwatch_tests.sweep.orphans.orphan_facts import OrphanFacts, SeenSession
 from pgwatch_tests.sweep.orphans.prepared_transactions import needs_owner, prepared_in
-from pgwatch_tests.sweep.orphans.schemas import why_schema_stays
+from pgwatch_tests.sweep.orphans.schemas import schema_facts, why_schema_stays
 
 _MOST_MEASURED = 200
 """Tables whose size is asked for: each is locked for a moment."""
-
-
-@dataclass(frozen=True, slots=True)
-class _SchemaFacts:
-    """The row of queries/sweep/schema_facts.sql."""
-
-    identity: str
-    database: str
-    owner: str
-    tables: int
-    others: int
-    rows: int
-    changed_s: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,10 +61,9 @@ def inspect(settings: Settings, part: SweepPart) -> OrphanFacts | None:
 
 
 def _schema(session: DatabaseSession, part: SweepPart) -> OrphanFacts | None:
-    told = session.ask("sweep/schema_facts", _SchemaFacts, {"schema": part.name})
-    if not told:
+    facts = schema_facts(session, part.name)
+    if facts is None:
         return None
-    [facts] = told
     clients = session.ask("sweep/schema_sessions", _Client, {"schema": part.name, "own_name": OWN_NAME})
     return OrphanFacts(
         replace(part, confirmed=facts.identity),

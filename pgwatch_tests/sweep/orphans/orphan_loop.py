@@ -94,15 +94,10 @@ def check_not_leased(name: str, holders: Mapping[str, int | None]) -> None:
         raise OrphanKeptError("run_alive", f"pid {holders[name]} holds its lease")
 
 
-def is_confirmed(identity: str, request: SweepRequest) -> bool:
-    """Whether somebody has seen and confirmed the very orphan of that identity, the only one asked for.
-
-    False if nobody was asked. Raises OrphanKeptError if it was another one, which had the same name.
-    """
-    confirmed = "" if request.part is None else request.part.confirmed
-    if confirmed and confirmed != identity:
-        raise OrphanKeptError("changed", "it isn't the one any more that was asked about")
-    return bool(confirmed)
+def check_confirmed(identity: str, confirmed: str) -> None:
+    """Raises OrphanKeptError if another one of that name was confirmed, or it was altered since."""
+    if confirmed != identity:
+        raise OrphanKeptError("changed", "it isn't any more what was asked about")
 
 
 def check_kept(kept_until: str) -> None:

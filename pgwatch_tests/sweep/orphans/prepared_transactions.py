@@ -19,7 +19,7 @@ from pgwatch_tests.sweep.orphans.orphan_loop import (
     OrphanKeptError,
     Stopped,
     SweptOrphans,
-    is_confirmed,
+    check_confirmed,
     sweep_each,
 )
 from pgwatch_tests.text.durations import in_words
@@ -61,7 +61,9 @@ def sweep_prepared(
 
     def check(one: PreparedOrphan) -> None:
         age_s = max(0.0, one.age_s)
-        if not is_confirmed(one.told_by, request) and age_s < request.min_age_s:
+        if request.part is not None and request.part.confirmed:
+            check_confirmed(one.told_by, request.part.confirmed)
+        elif age_s < request.min_age_s:
             raise OrphanKeptError("too_young", f"{in_words(age_s)} old")
         if not one.is_ours:
             raise OrphanKeptError("refused", needs_owner(one))

@@ -61,7 +61,7 @@ class _Locker:
 
 
 def check_droppable(session: DatabaseSession, schema: str) -> None:
-    """Raises OrphanKeptError if something elsewhere depends on the schema, or a part of it is locked.
+    """Raises OrphanKeptError if something elsewhere depends on the schema, or it or a part is locked.
 
     Raises what `session.running` does, too.
     """
@@ -70,7 +70,9 @@ def check_droppable(session: DatabaseSession, schema: str) -> None:
     for locker in lockers:
         name = f" ({mask_name(locker.application_name)})" if locker.application_name else ""
         who = "a prepared transaction" if locker.pid is None else f"pid {locker.pid}{name}"
-        raise OrphanKeptError("locked", f"{locker.relation} is locked by {and_others(who, locker.others)}")
+        raise OrphanKeptError(
+            "locked", f"{locker.relation or 'the schema'} is locked by {and_others(who, locker.others)}"
+        )
 
 
 def check_dependents(session: DatabaseSession, schema: str) -> None:

@@ -20,11 +20,11 @@ from pgwatch_tests.sweep.orphans.orphan_loop import (
     OrphanKeptError,
     Stopped,
     SweptOrphans,
+    check_confirmed,
     check_kept,
     check_named,
     check_not_leased,
     check_owner,
-    is_confirmed,
     leased,
     sweep_each,
 )
@@ -40,12 +40,29 @@ class _Schema:
     """A row of queries/sweep/schemas.sql."""
 
     name: str
-    identity: str
     age_s: float | None
     kept_until: str
     owner: str
     asking: str
     is_ours: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SchemaFacts:
+    """The row of queries/sweep/schema_facts.sql."""
+
+    identity: str
+    database: str
+    owner: str
+    tables: int
+    others: int
+    rows: int
+    changed_s: float | None
+
+
+def schema_facts(session: DatabaseSession, name: str) -> SchemaFacts | None:
+    """What is in a schema; None if it is gone. Raises what `session.running` does."""
+    return next(iter(session.ask("sweep/schema_facts", SchemaFacts, {"schema": name})), None)
 
 
 def sweep_schemas(
@@ -66,7 +83,9 @@ def sweep_schemas(
     holders = leases.lease_holders(session, [schema.name for schema in schemas])
 
     def check(schema: _Schema) -> None:
-        if is_confirmed(schema.identity, request):
+        if request.part is not None and request.part.confirmed:
+            now = schema_facts(session, schema.name)
+            check_confirmed("" if now is None else now.identity, request.part.confirmed)
             check_not_leased(schema.name, holders)
         else:
             check_named(schema.name, schema.age_s, holders, request)

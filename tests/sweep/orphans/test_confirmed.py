@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 from psycopg import Connection, sql
+from psycopg import connect as connect_to
 from psycopg.rows import TupleRow
 
 from pgwatch_tests.errors import RefusedError
@@ -75,6 +76,58 @@ def test_a_later_schema_of_that_name_stays(owner: Connection[TupleRow], database
 
     assert (kept.removed, kept.reason) == (False, "changed")
     assert exists(owner, SCHEMA)
+
+
+def test_a_schema_that_was_added_to_since_stays(owner: Connection[TupleRow], database: Database) -> None:
+    make_schema(owner, SCHEMA)
+    make_tables(owner, SCHEMA, 1, "(i int)")
+    part = seen(database.dsn).part
+    owner.execute(f"CREATE TABLE {SCHEMA}.later (i int)".encode())
+
+    kept = fate(removed(database.dsn, part))
+
+    assert (kept.removed, kept.reason) == (False, "changed")
+    assert seen(database.dsn).tables == 2
+    assert seen(database.dsn).part == seen(database.dsn).part != part
+
+
+def test_a_copy_in_another_database_isnt_what_was_confirmed(
+    owner: Connection[TupleRow], database: Database
+) -> None:
+    make_schema(owner, SCHEMA)
+    make_tables(owner, SCHEMA, 1, "(i int)")
+    part = seen(database.dsn).part
+    copy = f"{database.name}_copy"
+    here, there = sql.Identifier(database.name), sql.Identifier(copy)
+    dsn = database.dsn.replace(f"/{database.name}?", f"/{copy}?")
+    owner_dsn = database.dsn.replace(f"/{database.name}?", "/postgres?")
+    assert len({dsn, owner_dsn, database.dsn}) == 3
+    owner.close()
+    with connect_to(owner_dsn, autocommit=True) as server:
+        server.execute(sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(there, here))
+        try:
+            kept = fate(removed(dsn, part))
+            assert (kept.removed, kept.reason) == (False, "changed")
+            assert seen(dsn).tables == 1
+        finally:
+            server.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(there))
+
+
+def test_a_schema_in_which_somebody_creates_a_table_stays_whole(
+    owner: Connection[TupleRow], database: Database, connect: Connect
+) -> None:
+    make_schema(owner, SCHEMA)
+    make_tables(owner, SCHEMA, 1, "(i int)")
+    part = seen(database.dsn).part
+    test = connect("pytest:gw0 tests/a.py::test_b")
+    test.execute(f"CREATE TABLE {SCHEMA}.mine (i int)".encode())
+
+    found, kept = seen(database.dsn), fate(removed(database.dsn, part))
+
+    who = f"pid {test.info.backend_pid} (pytest:gw0 tests/a.py::test_b)"
+    assert found.why_not == f"the schema is locked by {who}"
+    assert (kept.reason, kept.detail) == ("locked", found.why_not)
+    assert test.execute(f"SELECT FROM {SCHEMA}.t0".encode()).fetchall() == []
 
 
 def test_without_a_yes_it_stays(owner: Connection[TupleRow], database: Database) -> None:
