@@ -97,7 +97,9 @@ class Dashboard(ActingApp):
         )
         self._shows_tips = shows_tips
         self._tip: TipLine | None = None
-        self._actions = act and SessionActions(self, act, self.action_refresh, read_rights, self.key_name)
+        self._actions = act and SessionActions(
+            self, act, self.action_refresh, read_rights, self.key_name, lambda: self.data.graph
+        )
         self._sweeps = sweeps
         self._databases = databases
         self._counts_in: str | None = None

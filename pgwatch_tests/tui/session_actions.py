@@ -79,7 +79,7 @@ class SessionActions:
     """Asks before it acts. `act` may raise PgwatchError; `afterwards` is called once something was done.
 
     `read_rights` reads whose sessions may be signalled: before anything is asked, and then now and again.
-    `keys` names the keys of commands.
+    `keys` names the keys of commands; `newest` is the graph of the last poll.
     """
 
     def __init__(
@@ -89,6 +89,7 @@ class SessionActions:
         afterwards: Callable[[], None],
         read_rights: ReadRights | None = None,
         keys: KeyName = str,
+        newest: Callable[[], LockGraph | None] = lambda: None,
     ) -> None:
         self._app = app
         self._keys = keys
@@ -96,6 +97,9 @@ class SessionActions:
         self._afterwards = afterwards
         self._read_rights = read_rights
         self._rights: SignalRights | None = None
+        self._newest = newest
+        self._begun: dict[str, datetime | None] = {}
+        """What was confirmed, in words, and the time of the newest poll when it was over; None before."""
         self._last_advised: tuple[LockGraph, Party, Unblocking | None] | None = None
         self.done: deque[Done] = deque(maxlen=_MOST_KEPT)
         """The last ones, the newest first."""
@@ -148,9 +152,21 @@ class SessionActions:
         answered: Callable[[], None],
         note: str = "",
     ) -> None:
+        if all(self._is_begun(graph, one) for one in asked):
+            # Its effect isn't drawn yet: the question would be about what is over.
+            words = doing(asked[0]) if len(asked) == 1 else f"acting on {len(asked):,} sessions"
+            tell(self._app, f"{words[0].upper()}{words[1:]} already: the next poll shows what came of it.")
+            return
         again = self._keys("follow-advice")
         screen = ConfirmScreen(graph, asked, other, partial(self.refusal, graph), note, again)
         self._app.push_screen(screen, partial(self._answered, answered))
+
+    def _is_begun(self, graph: LockGraph, action: Action) -> bool:
+        """Whether just that is being done, or was since `graph` was read."""
+        if (words := doing(action)) not in self._begun:
+            return False
+        at = self._begun[words]
+        return at is None or graph.snapshot.sampled_at <= at
 
     def follow_advice(self, graph: LockGraph, party: Party, answered: Callable[[], None]) -> None:
         """Asks whether to do what the advice about `party`, or its root blocker, says; or tells why not.
@@ -254,6 +270,7 @@ class SessionActions:
     def _answered(self, told: Callable[[], None], confirmed: tuple[Action, ...] | None) -> None:
         if confirmed:
             told()
+            self._begun.update((doing(one), None) for one in confirmed)
             words = doing(confirmed[0]) if len(confirmed) == 1 else f"acting on {len(confirmed):,} sessions"
             self._app.notify(f"{words} …", timeout=2, markup=False)
             start_worker(self._app, partial(self._work, confirmed), "act")
@@ -261,7 +278,10 @@ class SessionActions:
     async def _work(self, confirmed: Sequence[Action]) -> None:
         for action in confirmed:
             try:
-                outcome = await self._act(action)
+                try:
+                    outcome = await self._act(action)
+                finally:
+                    self._end(action)
             except PgwatchError as error:
                 self._keep(action, plain(str(error)), "trouble")
                 tell(self._app, f"{doing(action)}: {error}", failed=True)
@@ -274,6 +294,12 @@ class SessionActions:
                 markup=False,
             )
         self._afterwards()
+
+    def _end(self, action: Action) -> None:
+        newest = self._newest()
+        self._begun.pop(doing(action), None)
+        if newest is not None:
+            self._begun[doing(action)] = newest.snapshot.sampled_at
 
     def _keep(self, action: Action, outcome: str, tone: Tone) -> None:
         what = question(action).removesuffix("?")

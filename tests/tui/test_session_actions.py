@@ -52,6 +52,33 @@ async def test_the_question_names_whom_it_is_about(size: tuple[int, int]) -> Non
         await until_drawn(pilot, "pid 1 has ended.")
 
 
+async def test_what_is_being_done_isnt_asked_about_again_before_the_next_poll() -> None:
+    doing = Doing(stuck=True)
+    source, app = dashboard(locked(), doing)
+    async with app.run_test(notifications=True, size=(80, 24)) as pilot:
+        await settled(pilot)
+        await pilot.press("A")
+        await confirm(pilot)
+        await pilot.press("A")
+        drawn = await until_drawn(pilot, "Ending pid 1 already: the next poll shows what came of it.")
+        assert "y yes" not in drawn
+        assert len(app.screen_stack) == 1
+
+    doing = Doing(PgwatchError("refused"))
+    source, app = dashboard(locked(), doing)
+    async with app.run_test(notifications=True, size=(80, 24)) as pilot:
+        await settled(pilot)
+        await pilot.press("A")
+        await confirm(pilot)
+        await until_drawn(pilot, "refused")
+        source.locks = settle(locked(), replace(locked(), sampled_at=MOMENT + timedelta(seconds=60)))
+        app.action_refresh()
+        await settled(pilot)
+        await pilot.press("A")
+        await until_drawn(pilot, "End the session of test_root")
+    assert len(doing.asked) == 1
+
+
 async def test_q_answers_a_question_with_no_and_leaves_the_dashboard_then() -> None:
     doing = Doing()
     _, app = dashboard(locked(), doing)
