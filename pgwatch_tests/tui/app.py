@@ -127,7 +127,7 @@ class Dashboard(ActingApp):
         # Workers of the app, not of a screen: they go on under a dialog.
         start_worker(self, self._locks_poller.run, "locks")
         self.set_timer(_FIRST_ANSWER_WITHIN_S, self._begin_the_rest)
-        self.set_interval(1.0, self._grow_older)
+        self._ageing = self.set_interval(1.0, self._grow_older, pause=True)
 
     def below(self) -> ComposeResult:
         """Yields the line with a tip, in the demo."""
@@ -178,6 +178,7 @@ class Dashboard(ActingApp):
             self._latest.fail(outcome.reason, now_s + outcome.retry_in_s)
             line.status = replace(line.status, trouble=outcome.reason, age_s=self._latest.age_s(now_s))
             self._count_down()
+            self._ageing.resume()
             return
         paused = self._locks_poller.paused
         if self._leak_pace.is_due(now_s, self._polls.changes) and not paused:
@@ -296,6 +297,8 @@ class Dashboard(ActingApp):
         refresh = self.key_name("reload" if self._active == SWEEPS else "refresh")
         keys = f"{self.key_name('pause')} resumes, {refresh} refreshes once"
         line.status = replace(line.status, paused=self._locks_poller.paused, paused_keys=keys, age_s=age_s)
+        if line.tells_age:
+            self._ageing.resume()
 
     def tab_opened(self) -> None:
         """Names other keys in the tip, and to resume by: the open tab may use the usual ones otherwise."""

@@ -10,7 +10,9 @@ import pytest
 from pgwatch_tests.locks.model import HeldLock, Party
 from pgwatch_tests.locks.snapshot.poll_interval import MANY_WAITERS
 from pgwatch_tests.tui.answers import selected_locks
+from pgwatch_tests.tui.answers.selected_locks import may_hold_others
 from screenshots.pictures import settled
+from tests.locks.snapshots import session
 from tests.tui.acting import until_drawn
 from tests.tui.driving import Feed, blocked_snapshot, leak_report, screen_text, until
 
@@ -125,3 +127,19 @@ async def test_those_of_the_past_arent_known(locks: Locks) -> None:
         await settled(pilot)
         await pilot.press("left_square_bracket")
         await until(pilot, lambda: "Holds" not in screen_text(app))
+
+
+@pytest.mark.parametrize(
+    ("state", "state_age_s", "may"),
+    [
+        ("idle in transaction", 5.1, False),
+        ("idle in transaction", 4.9, True),
+        ("active", 5.1, True),
+        (None, None, True),
+    ],
+)
+def test_who_has_been_idle_since_holds_the_same(
+    state: str | None, state_age_s: float | None, may: bool
+) -> None:
+    assert may_hold_others(replace(session(1), state=state, state_age_s=state_age_s), 5.0) == may
+    assert may_hold_others(None, 5.0)

@@ -18,21 +18,17 @@ class LeakPace:
         """When the last count was over; None during a count."""
         self._changes = -1
         """At the beginning of the last count."""
-        self._is_quiet = False
-        """Whether nothing had changed between the beginnings of the last two counts."""
         self._shortest_s = AT_MOST_EVERY_S
 
     def begin(self, changes: int) -> None:
         """A count begins."""
-        self._is_quiet = changes == self._changes
         self._counted_at_s, self._changes = None, changes
 
     def end(self, now_s: float, took_s: float, refresh_s: float) -> float:
         """A count is over; returns the seconds to the next one, if nothing changes."""
         self._counted_at_s = now_s
         self._shortest_s = max(AT_MOST_EVERY_S, refresh_s, took_s * (1 / _SHARE - 1))
-        quiet_s = _AT_LEAST_EVERY_S if self._is_quiet else AT_MOST_EVERY_S
-        return max(self._shortest_s, quiet_s)
+        return max(self._shortest_s, _AT_LEAST_EVERY_S)
 
     def is_due(self, now_s: float, changes: int) -> bool:
         """Whether to count now, since something has changed after the last count began."""

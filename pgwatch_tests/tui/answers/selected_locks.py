@@ -11,7 +11,7 @@ from functools import partial
 from textual.app import App
 from textual.timer import Timer
 
-from pgwatch_tests.locks.model import HeldLock, LockSnapshot, Party
+from pgwatch_tests.locks.model import HeldLock, LockSnapshot, Party, Session
 from pgwatch_tests.locks.snapshot.poll_interval import MANY_WAITERS
 from pgwatch_tests.reports.locks.held_text import held_text, unread_text
 from pgwatch_tests.reports.render.detail_text import KeyName, Labelled
@@ -28,7 +28,8 @@ _SLOW_POLL_S = 0.1
 class SelectedLocks:
     """Keeps the locks of one session at a time. `told` is called once they are read.
 
-    They are read again after 5 s at the earliest, and only while the dashboard draws what it polls.
+    They are read again after 5 s at the earliest, and only while the dashboard draws what it polls. A
+    session that has been idle since doesn't take or release any.
     """
 
     def __init__(self, app: App[int], read: ReadHeld, told: Callable[[], None]) -> None:
@@ -39,6 +40,8 @@ class SelectedLocks:
         self._held: tuple[HeldLock, ...] | None = None
         self._is_late = False
         self._due_at_s = math.inf
+        self._begun_at_s = 0.0
+        """When they were last read."""
         self._timer: Timer | None = None
 
     def text(self, snapshot: LockSnapshot, party: Party, keys: KeyName) -> Labelled | None:
@@ -48,11 +51,16 @@ class SelectedLocks:
         """
         if snapshot.is_past:
             return None
-        began = next((one.backend_start for one in snapshot.sessions if one.pid == party.pid), None)
+        session = next((one for one in snapshot.sessions if one.pid == party.pid), None)
+        began = None if session is None else session.backend_start
         if self._of != (party, began):
             self._of, self._held, self._is_late = (party, began), None, False
             self._read_in(REST_S)
-        elif time.monotonic() >= self._due_at_s and not _disturbs(snapshot):
+        elif (
+            (now_s := time.monotonic()) >= self._due_at_s
+            and (self._held is None or may_hold_others(session, now_s - self._begun_at_s))
+            and not _disturbs(snapshot)
+        ):
             self._read_in(0.0)
         if self._held is not None:
             return held_text(self._held, keys)
@@ -76,7 +84,7 @@ class SelectedLocks:
 
     def _begin(self) -> None:
         if self._of is not None:
-            self._due_at_s = math.inf
+            self._due_at_s, self._begun_at_s = math.inf, time.monotonic()
             start_worker(self._app, partial(self._look, self._of), "held locks", exclusive=True)
 
     async def _look(self, of: tuple[Party, datetime | None]) -> None:
@@ -85,6 +93,13 @@ class SelectedLocks:
             self._held, self._is_late = held if held is not None else self._held, held is None
             self._due_at_s = time.monotonic() + _AGAIN_S
             self._told()
+
+
+def may_hold_others(session: Session | None, after_s: float) -> bool:
+    """Whether a session may hold other locks than so many seconds ago: not if it has been idle since."""
+    if session is None or session.state_age_s is None or session.state == "active":
+        return True
+    return session.state_age_s < after_s
 
 
 def _disturbs(snapshot: LockSnapshot) -> str:

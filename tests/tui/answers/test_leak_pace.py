@@ -15,8 +15,8 @@ def count(pace: LeakPace, changes: int, now_s: float = 0.0, took_s: float = 0.0)
 
 def test_counts_are_rare_while_nothing_changes() -> None:
     pace = LeakPace()
-    assert [count(pace, 7) for _ in range(4)] == [5, 30, 30, 30]
-    assert [count(pace, changes) for changes in (8, 9, 9, 10)] == [5, 5, 30, 5]
+    assert [count(pace, changes) for changes in (7, 7, 8)] == [30, 30, 30]
+    assert not pace.is_due(29.0, 8)
 
 
 def test_a_change_is_counted_at_once_but_not_more_often_than_every_5_s() -> None:
@@ -33,9 +33,10 @@ def test_a_change_is_counted_at_once_but_not_more_often_than_every_5_s() -> None
     assert pace.is_due(206.0, 9)
 
 
-@pytest.mark.parametrize(("took_s", "pause_s"), [(0.1, 5.0), (1.0, 19.0), (10.0, 190.0)])
+@pytest.mark.parametrize(("took_s", "pause_s"), [(0.1, 30.0), (2.0, 38.0), (10.0, 190.0)])
 def test_at_most_a_twentieth_of_the_time_is_spent_counting(took_s: float, pause_s: float) -> None:
     pace = LeakPace()
     assert count(pace, 7, took_s=took_s) == pytest.approx(pause_s)
-    assert not pace.is_due(pause_s - 0.1, 8)
-    assert pace.is_due(pause_s + 0.1, 8)
+    shortest_s = max(5.0, took_s * 19)
+    assert not pace.is_due(shortest_s - 0.1, 8)
+    assert pace.is_due(shortest_s + 0.1, 8)
