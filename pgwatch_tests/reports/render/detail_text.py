@@ -143,7 +143,8 @@ def _hanging(line: Line, width: int) -> Iterator[Line]:
 
 
 def _wrap(line: Line, width: int) -> Iterator[Line]:
-    """`line` in lines of at most `width` characters, broken at spaces where that can be."""
+    """`line` in lines of at most `width` characters, at least 1, broken at spaces where that can be."""
+    width = max(1, width)  # a pane with its border may have no room at all
     text = _KEPT.sub(lambda match: match[0].replace(" ", "\xa0"), "".join(part.text for part in line))
     start = end = 0
     for word in re.finditer(r"[^ ]+ *|^ +", text):

@@ -36,6 +36,11 @@ def test_no_line_is_too_wide_and_no_word_is_lost(detail: Detail, width: int) -> 
     assert "".join(said.split()) == "".join(expected.split())
 
 
+@given(details(), st.integers(-4, 3), st.integers(1, 3) | st.none())
+def test_no_room_at_all_ends_in_lines_too(detail: Detail, width: int, height: int | None) -> None:
+    assert detail_lines(detail, width, height)
+
+
 @given(details(), st.integers(20, 90), st.integers(1, 12))
 def test_what_to_do_is_within_the_height(detail: Detail, width: int, height: int) -> None:
     vital = tuple(one for one in detail.texts if one.vital)
