@@ -14,6 +14,9 @@ from textual.widgets import Input
 
 from pgwatch_tests.text.plain_text import plain
 
+_TYPED = {"slash": "/", "plus": "+", "minus": "-"}
+"""What keys type whose names aren't those of Unicode: Textual knows no character of them beforehand."""
+
 
 class FilterLine(Input):
     """A filter per tab; hidden in tabs without one."""
@@ -28,6 +31,10 @@ class FilterLine(Input):
         super().__init__(id="filter", placeholder="show only rows that contain …", select_on_focus=False)
         self._tab = ""
         self._texts: dict[str, str] = {}
+
+    def check_consume_key(self, key: str, character: str | None) -> bool:
+        """Whether a key goes into the filter: then it isn't offered as a key of the dashboard."""
+        return super().check_consume_key(key, character or _TYPED.get(key))
 
     def watch_value(self, value: str) -> None:
         self._texts[self._tab] = value

@@ -95,3 +95,15 @@ async def test_what_is_offered_does_something(full: bool, keys: str, more: list[
                 ):
                     await pilot.press("s")
             await settled(pilot)
+
+
+async def test_no_key_is_offered_that_goes_into_the_filter(tmp_path: Path) -> None:
+    _, app = dashboard(full=True, export_to=tmp_path)
+    async with app.run_test(size=(140, 40)) as pilot:
+        await settled(pilot)
+        await pilot.press("slash", "plus", "minus", "slash", "t")
+        await settled(pilot)
+        footer = app.query_one(KeyFooter)
+        assert [one.words for one in footer.shown] == ["All commands"]
+        assert app.focused is not None
+        assert "+-/t" in screen_text(app)
