@@ -35,9 +35,12 @@ def release(graph: LockGraph, party: Party) -> Release:
     """Returns what a release by `party` leads to, if nobody else does anything."""
     freed = frozenset(graph.wait_for_alone(party))
     gone = {party, *freed}
-    # These wait on for others, or for the row: who queued for its turn isn't seen to wait for the holder.
-    staying = graph.waiters(party) - freed
+    # Who queued for a row's turn behind it isn't seen to wait for the row's holder, for which it waits.
+    staying = {one for one in graph.waiters(party) - freed if _queues_behind(graph, one, party)}
     root = graph.root_of(party)
+    if root is None:  # or, in a deadlock, the one that it waits for
+        waited_for = (one for group in graph.groups.get(party, ()) for one in group.blockers)
+        root = next((one for one in waited_for if one in freed), None)
     following: Party | None = None
     behind: set[Party] = set()
     if root is not None:
@@ -45,9 +48,9 @@ def release(graph: LockGraph, party: Party) -> Release:
     if not behind and freed:
         following = min(freed, key=lambda one: (-graph.blocks(one), one))
         behind = _behind(graph, following, gone)
-    if not behind:
-        following = next((one for one in graph.root_blockers if one not in gone), None)
-        behind = set() if following is None else _behind(graph, following, gone)
+    others = iter(graph.root_blockers)
+    while not behind and (following := next(others, None)) is not None:
+        behind = set() if following in gone else _behind(graph, following, gone)
     return Release(
         freed,
         graph.blocks(party),
@@ -55,6 +58,10 @@ def release(graph: LockGraph, party: Party) -> Release:
         len(behind),
         len(graph.groups.keys() - gone),
     )
+
+
+def _queues_behind(graph: LockGraph, waiter: Party, party: Party) -> bool:
+    return any(group.lock.type == "tuple" and party in group.blockers for group in graph.groups[waiter])
 
 
 def _behind(

@@ -47,6 +47,20 @@ def test_who_queued_for_a_rows_turn_waits_for_its_holder_next() -> None:
     assert (found.freed, found.next, found.blocks) == (frozenset(), Party(1), 2)
 
 
+def test_who_waits_for_another_root_as_well_isnt_behind_the_one_of_the_party() -> None:
+    graph = LockGraph(snapshot((edge(2, 1, tag=ROW), edge(4, 2, tag=TABLE), edge(4, 9, tag=TABLE))))
+    found = release(graph, Party(2))
+    assert (found.freed, found.next, found.blocks, found.waiting) == (frozenset(), Party(9), 1, 1)
+
+
+def test_who_queued_behind_one_of_a_deadlock_waits_for_the_other_next() -> None:
+    ring = (edge(1, 2, tag=ROW), edge(2, 1, tag=ROW))
+    graph = LockGraph(snapshot((*ring, edge(3, 2, tag=TURN), edge(5, 6, tag=ROW), edge(7, 6, tag=ROW))))
+    found = release(graph, Party(2))
+    assert (found.freed, found.next, found.blocks, found.waiting) == (frozenset({Party(1)}), Party(1), 1, 3)
+    assert found.next_is_freed
+
+
 def test_another_root_is_next_where_nobody_waits_here_any_more() -> None:
     graph = LockGraph(snapshot((edge(2, 1, tag=ROW), edge(4, 3, tag=ROW), edge(5, 3, tag=TABLE))))
     found = release(graph, Party(1))
