@@ -150,7 +150,7 @@ async def test_marks_are_counted_and_escape_clears_them_first(size: tuple[int, i
         assert "marked" not in screen_text(app)
         await pilot.press("space", "space")
         await settled(pilot)
-        assert "2 marked: keys act on these, escape clears" in screen_text(app)
+        assert "2 marked: C and K act on these, escape clears" in screen_text(app)
         await pilot.press("slash", *"test", "enter", "escape")
         await settled(pilot)
         assert "marked" not in screen_text(app)

@@ -10,7 +10,7 @@ import pytest
 from pgwatch_tests.locks.model import HeldLock, Party
 from pgwatch_tests.locks.snapshot.poll_interval import MANY_WAITERS
 from pgwatch_tests.tui.answers import selected_locks
-from pgwatch_tests.tui.answers.selected_locks import may_hold_others
+from pgwatch_tests.tui.answers.selected_locks import is_another_state
 from screenshots.pictures import settled
 from tests.locks.snapshots import session
 from tests.tui.acting import until_drawn
@@ -129,17 +129,25 @@ async def test_those_of_the_past_arent_known(locks: Locks) -> None:
         await until(pilot, lambda: "Holds" not in screen_text(app))
 
 
-@pytest.mark.parametrize(
-    ("state", "state_age_s", "may"),
-    [
-        ("idle in transaction", 5.1, False),
-        ("idle in transaction", 4.9, True),
-        ("active", 5.1, True),
-        (None, None, True),
-    ],
-)
-def test_who_has_been_idle_since_holds_the_same(
-    state: str | None, state_age_s: float | None, may: bool
+@pytest.mark.parametrize(("state_age_s", "is_another"), [(5.1, False), (4.9, True), (None, False)])
+def test_a_state_that_has_begun_since_is_another_one(state_age_s: float | None, is_another: bool) -> None:
+    assert is_another_state(replace(session(1), state_age_s=state_age_s), 5.0) == is_another
+    assert not is_another_state(None, 5.0)
+
+
+async def test_they_are_read_again_soon_once_the_session_does_something_else(
+    locks: Locks, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert may_hold_others(replace(session(1), state=state, state_age_s=state_age_s), 5.0) == may
-    assert may_hold_others(None, 5.0)
+    monkeypatch.setattr(selected_locks, "_SOON_S", 0.0)
+    source = Feed(blocked_snapshot(), leak_report())
+    app = source.dashboard(read_held=locks)
+    async with app.run_test(size=WIDE) as pilot:
+        await until_drawn(pilot, "Holds ROW SHARE on table of_1␛")
+        assert locks.asked == [1]
+        now = blocked_snapshot(after_s=1)
+        source.locks = replace(
+            now,
+            sessions=tuple(replace(one, state_age_s=0.0) if one.pid == 1 else one for one in now.sessions),
+        )
+        await pilot.press("r")
+        await until(pilot, lambda: locks.asked[:2] == [1, 1])

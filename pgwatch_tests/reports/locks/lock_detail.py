@@ -157,6 +157,8 @@ def advice_texts(
     now: list[Toned] = []
     does = acts and not refusal
     if words := advice_now(without_sql(diagnosis.advice, statements) if does else diagnosis.advice):
+        # The advice says "its session", of the root.
+        now += [] if party == root else [Toned(f"{plain(graph.who(root))}  ", "root")]
         now.append(Toned(plain(words)))
     if statements:
         keys_say = _keys_on_advice if now else _keys

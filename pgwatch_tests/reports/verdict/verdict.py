@@ -262,12 +262,15 @@ def _calm(snapshot: LockSnapshot, run_pids: frozenset[int]) -> Clause:
         )
     doing = Counter(map(_doing, suite)).most_common()
     words = [f"{number:,} {several if number > 1 else one}" for (one, several), number in doing]
+    are_tests = suite[0].identity is not None
+    no_session = "no test's session" if are_tests else "no session"
+    unchanged = f"{'tests' if are_tests else 'sessions'} unchanged for {still}"
     return Clause(
         (
-            f"{nothing}, but no session has changed for {still}: {', '.join(words)}",
-            f"no session has changed for {still}: {', '.join(words)}",
-            f"{still}: {', '.join(words)}",
-            f"{still}: {words[0]}",
+            f"{nothing}, but {no_session} has changed for {still}: {', '.join(words)}",
+            f"{no_session} has changed for {still}: {', '.join(words)}",
+            f"{unchanged}: {', '.join(words)}",
+            f"{unchanged}: {words[0]}{', …' * (len(words) > 1)}",
         ),
         "warning",
     )

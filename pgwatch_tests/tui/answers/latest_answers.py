@@ -81,6 +81,8 @@ class LatestAnswers:
             graph_of_later(seen.snapshot, self._newest)
             self._newest, self._drawn_at_s = seen.snapshot, now_s
             self._go_on(seen.snapshot, seen.snapshot.sampled_at, now_s)
+            if self.past is not None:
+                self.past.go_on(seen.snapshot.sampled_at)
         else:
             self._go_on(self._newest, seen.sampled_at, now_s)
         if paused:
@@ -167,7 +169,7 @@ class LatestAnswers:
         if self.viewed is None or self._newest is None:
             return ""
         ago = durations.in_words((self._newest.sampled_at - self.viewed.sampled_at).total_seconds())
-        on = f"{keys('back')} {keys('on')} go on, {keys('escape')} is now."
+        on = f"{keys('back')} and {keys('on')} go back and on, {keys('escape')} is now."
         return f"Locks and sessions of {clock(self.viewed.sampled_at)}, {ago} ago. {on}"
 
     def keep(self) -> None:

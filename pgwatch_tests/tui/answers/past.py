@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right
+from bisect import bisect_right
 from dataclasses import replace
 from datetime import datetime, timedelta
 
 from pgwatch_tests.locks.model import LockSnapshot
+from pgwatch_tests.locks.snapshot.glance import later
 from pgwatch_tests.record.recording.read_segments import Segment
 from pgwatch_tests.record.recording.segments import Part, SegmentWriter
 from pgwatch_tests.record.recording.values import microseconds
@@ -20,6 +21,8 @@ class Past:
     def __init__(self) -> None:
         self._times_us: list[int] = []
         """Of all that is kept, the oldest first."""
+        self._until_us: list[int] = []
+        """Until when each is known to have gone on unchanged."""
         self._packed: list[tuple[int, Part]] = []
         """How many snapshots each segment has that is over."""
         self._writer = SegmentWriter()
@@ -39,41 +42,40 @@ class Past:
             self._writer = SegmentWriter()
         self._writer.add(snapshot)
         self._times_us.append(at_us)
+        self._until_us.append(at_us)
         while self._packed and at_us - self._times_us[self._packed[0][0] - 1] > KEPT_S * 1e6:
             polls, _ = self._packed.pop(0)
-            del self._times_us[:polls]
+            del self._times_us[:polls], self._until_us[:polls]
+
+    def go_on(self, until: datetime) -> None:
+        """Keeps that the last snapshot has gone on until then: nothing but its durations is another."""
+        if self._until_us:
+            self._until_us[-1] = max(self._until_us[-1], microseconds(until))
 
     def forget(self) -> None:
         """Forgets everything."""
-        self._times_us, self._packed, self._writer = [], [], SegmentWriter()
-
-    def before(self, moment: datetime) -> LockSnapshot | None:
-        """The last snapshot before a moment, as a past one; None if there is none."""
-        place = bisect_left(self._times_us, microseconds(moment)) - 1
-        return self._snapshot(place) if place >= 0 else None
-
-    def at(self, moment: datetime) -> LockSnapshot | None:
-        """The last snapshot that isn't later than a moment, else the oldest one; None without any."""
-        place = max(0, bisect_right(self._times_us, microseconds(moment)) - 1)
-        return self._snapshot(place) if self._times_us else None
-
-    def after(self, moment: datetime) -> LockSnapshot | None:
-        """The first snapshot after a moment, as a past one; None if there is none."""
-        place = bisect_right(self._times_us, microseconds(moment))
-        return self._snapshot(place) if place < len(self._times_us) else None
+        self._times_us, self._until_us, self._packed, self._writer = [], [], [], SegmentWriter()
 
     def moved(self, shown: datetime, seconds: float) -> LockSnapshot | None:
         """The snapshot that many seconds before (below 0) or after the shown one, the next one at least.
 
-        None if there is none in that direction.
+        None if there is none in that direction. Where nothing had changed, that of before, as it was then.
         """
-        moment = shown + timedelta(seconds=seconds)
-        if seconds < 0:
-            next_one, far = self.before(shown), self.at(moment)
-            found = (next_one, far) if next_one is not None and far is not None else ()
-            return min(found, key=lambda one: one.sampled_at, default=None)
-        next_one = self.after(shown)
-        return next_one if next_one is None or next_one.sampled_at > moment else self.at(moment)
+        shown_us = microseconds(shown)
+        moment_us = shown_us + round(seconds * 1e6)
+        if not self._times_us or (seconds < 0 and shown_us <= self._times_us[0]):
+            return None
+        place = max(0, bisect_right(self._times_us, moment_us) - 1)
+        if seconds > 0 and min(moment_us, self._until_us[place]) <= shown_us:
+            # Nobody looked between the shown one and that moment.
+            place += 1
+        return self._as_of(place, moment_us) if place < len(self._times_us) else None
+
+    def _as_of(self, place: int, moment_us: int) -> LockSnapshot:
+        """A snapshot as it was at a moment, as far as it has gone on."""
+        snapshot, began_us = self._snapshot(place), self._times_us[place]
+        on_us = min(moment_us, self._until_us[place]) - began_us
+        return later(snapshot, snapshot.sampled_at + timedelta(microseconds=on_us)) if on_us > 0 else snapshot
 
     def _snapshot(self, place: int) -> LockSnapshot:
         # The present segment grows, and is another one with each poll.

@@ -20,7 +20,7 @@ from pgwatch_tests.tui.workers import start_worker
 
 REST_S = 0.5
 """Whoever moves through the rows in less doesn't read what is below them."""
-_AGAIN_S = 5.0
+_SOON_S, _AGAIN_S = 1.0, 5.0
 _SLOW_POLL_S = 0.1
 """A server that takes so long to tell its locks has too many of them, or too little time."""
 
@@ -28,8 +28,8 @@ _SLOW_POLL_S = 0.1
 class SelectedLocks:
     """Keeps the locks of one session at a time. `told` is called once they are read.
 
-    They are read again after 5 s at the earliest, and only while the dashboard draws what it polls. A
-    session that has been idle since doesn't take or release any.
+    They are read again only while the dashboard draws what it polls: after 1 s at the earliest once the
+    session has begun or ended something, after 5 s while it runs a statement. An idle one keeps its locks.
     """
 
     def __init__(self, app: App[int], read: ReadHeld, told: Callable[[], None]) -> None:
@@ -56,11 +56,7 @@ class SelectedLocks:
         if self._of != (party, began):
             self._of, self._held, self._is_late = (party, began), None, False
             self._read_in(REST_S)
-        elif (
-            (now_s := time.monotonic()) >= self._due_at_s
-            and (self._held is None or may_hold_others(session, now_s - self._begun_at_s))
-            and not _disturbs(snapshot)
-        ):
+        elif self._is_due(session) and not _disturbs(snapshot):
             self._read_in(0.0)
         if self._held is not None:
             return held_text(self._held, keys)
@@ -68,6 +64,18 @@ class SelectedLocks:
             self._stop()
             return unread_text(f"not read while {why}: {keys('detail')} reads them")
         return unread_text(f"not read in time: {keys('detail')} tries again" if self._is_late else "…")
+
+    def _is_due(self, session: Session | None) -> bool:
+        """Whether to read them again: soon once its session does something else, but seldom else."""
+        now_s = time.monotonic()
+        if self._due_at_s == math.inf:
+            return False
+        if self._held is None:
+            return now_s >= self._due_at_s
+        after_s = now_s - self._begun_at_s
+        if is_another_state(session, after_s):
+            return after_s >= _SOON_S
+        return now_s >= self._due_at_s and (session is None or session.state in (None, "active"))
 
     def _read_in(self, seconds: float) -> None:
         self._stop()
@@ -95,11 +103,9 @@ class SelectedLocks:
             self._told()
 
 
-def may_hold_others(session: Session | None, after_s: float) -> bool:
-    """Whether a session may hold other locks than so many seconds ago: not if it has been idle since."""
-    if session is None or session.state_age_s is None or session.state == "active":
-        return True
-    return session.state_age_s < after_s
+def is_another_state(session: Session | None, after_s: float) -> bool:
+    """Whether a session is in another state than so many seconds ago, with other locks then, too."""
+    return session is not None and session.state_age_s is not None and session.state_age_s < after_s
 
 
 def _disturbs(snapshot: LockSnapshot) -> str:

@@ -207,7 +207,8 @@ class DashboardTab(Vertical):
         number, words = len(self.marked), ""
         if number:
             it = "it" if number == 1 else "these"
-            words = f"{number:,} marked: keys act on {it}, {self.key('escape')} clears"
+            cancel, end = self.key("cancel"), self.key("terminate")
+            words = f"{number:,} marked: {cancel} and {end} act on {it}, {self.key('escape')} clears"
         self.pane.say_marked(words)
 
     # Marked rows.

@@ -143,9 +143,16 @@ def test_what_a_suite_waits_for_that_hangs_though_nothing_is_blocked(
     doing: tuple[tuple[str, str | None, str | None], ...], words: str
 ) -> None:
     said = verdict(quiet_suite(*doing))
-    assert said.startswith("Nothing is blocked, but no session has changed for 30 s: ")
+    assert said.startswith("Nothing is blocked, but no test's session has changed for 30 s: ")
     assert words in said
     assert "good" not in tones(quiet_suite(*doing))
+
+
+def test_who_has_not_changed_is_told_in_any_width() -> None:
+    suite = quiet_suite(("idle", None, None), ("idle in transaction", None, None))
+    found = clauses(LockGraph(suite), NO_LEAKS)
+    for width in (60, 45, 36):
+        assert "tests unchanged for 30 s: 1 idle" in text_of(fitted(found, width))
 
 
 def test_idle_sessions_point_outside_of_the_database() -> None:

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pgwatch_tests.locks.model import LockSnapshot
+from pgwatch_tests.locks.snapshot.glance import later
 from pgwatch_tests.record.recording.segments import as_recorded
 from pgwatch_tests.tui.answers.past import Past
 from pgwatch_tests.tui.widgets.tables.live_table import LiveTable
@@ -24,27 +25,40 @@ def polled(after_s: float, waiters: int) -> LockSnapshot:
 
 
 @given(
-    st.lists(st.tuples(st.floats(0.05, 200), st.integers(0, 4)), min_size=1, max_size=60),
-    st.lists(st.floats(-10, 5000), max_size=20),
+    st.lists(st.tuples(st.floats(0.05, 200), st.integers(0, 4), st.floats(0, 1)), min_size=1, max_size=60),
+    st.lists(st.tuples(st.integers(0, 59), st.floats(-5000, 5000)), max_size=20),
 )
 @settings(deadline=None)
-def test_each_moment_is_as_it_was_polled(polls: list[tuple[float, int]], asked: list[float]) -> None:
+def test_each_moment_is_as_it_was(
+    polls: list[tuple[float, int, float]], asked: list[tuple[int, float]]
+) -> None:
     past, kept, at_s = Past(), [], 0.0
-    for pause_s, waiters in polls:
+    for pause_s, waiters, share in polls:
+        one = polled(at_s, waiters)
+        on_until = one.sampled_at + timedelta(seconds=pause_s * share)
+        past.add(one)
+        past.go_on(on_until)
+        kept.append((one, on_until))
         at_s += pause_s
-        kept.append(polled(at_s, waiters))
-        past.add(kept[-1])
     assert len(past) <= len(kept)
     kept = kept[-len(past) :]
-    assert (kept[-1].sampled_at - kept[0].sampled_at).total_seconds() <= 3600 + 200
-    for after_s in [*asked, at_s]:
-        moment = MOMENT + timedelta(seconds=after_s)
-        earlier = [one for one in kept if one.sampled_at < moment]
-        later = [one for one in kept if one.sampled_at > moment]
-        until = [one for one in kept if one.sampled_at <= moment]
-        assert past.before(moment) == (as_past(earlier[-1]) if earlier else None)
-        assert past.after(moment) == (as_past(later[0]) if later else None)
-        assert past.at(moment) == as_past(until[-1] if until else kept[0])
+    assert (kept[-1][0].sampled_at - kept[0][0].sampled_at).total_seconds() <= 3600 + 200
+    for place, seconds in asked:
+        shown = kept[place % len(kept)][0].sampled_at
+        moment = shown + timedelta(seconds=seconds)
+        found = past.moved(shown, seconds)
+        known = [(one, until) for one, until in kept if one.sampled_at <= moment] or kept[:1]
+        one, on_until = known[-1]
+        if seconds > 0 and min(moment, on_until) <= shown:
+            ahead = [one for one, _ in kept if one.sampled_at > shown]
+            assert found == (as_past(ahead[0]) if ahead else None)
+        elif seconds < 0 and shown == kept[0][0].sampled_at:
+            assert found is None
+        else:
+            went_on = max(one.sampled_at, min(moment, on_until))
+            assert found is not None
+            assert found.sampled_at == went_on
+            assert found == later(as_past(one), went_on)
 
 
 def as_past(one: LockSnapshot) -> LockSnapshot:
@@ -56,12 +70,13 @@ def test_a_clock_that_steps_back_begins_anew() -> None:
     for after_s in (10.0, 11.0, 5.0):
         past.add(polled(after_s, 1))
     assert len(past) == 1
-    assert past.before(MOMENT + timedelta(seconds=5)) is None
+    assert past.moved(MOMENT + timedelta(seconds=5), -5) is None
 
 
 def test_nothing_yet() -> None:
     past = Past()
-    assert (past.before(MOMENT), past.at(MOMENT), past.after(MOMENT)) == (None, None, None)
+    past.go_on(MOMENT)
+    assert (past.moved(MOMENT, -5), past.moved(MOMENT, 5)) == (None, None)
 
 
 def test_steps_of_some_seconds_and_the_next_one_at_least() -> None:
@@ -75,6 +90,21 @@ def test_steps_of_some_seconds_and_the_next_one_at_least() -> None:
 
     assert [moved(11, -5), moved(10, -5), moved(2, -5), moved(0, -5)] == [2, 2, 0, None]
     assert [moved(0, 5), moved(2, 5), moved(10, 5), moved(11, 5)] == [2, 10, 11, None]
+
+
+def test_a_step_is_as_long_as_it_says_where_nothing_changed() -> None:
+    past = Past()
+    past.add(polled(0.0, 1))
+    past.go_on(MOMENT + timedelta(seconds=28))
+    past.add(polled(30.0, 2))
+
+    def moved(from_s: float, seconds: float) -> tuple[float, int, float | None]:
+        found = past.moved(MOMENT + timedelta(seconds=from_s), seconds)
+        assert found is not None
+        return (found.sampled_at - MOMENT).total_seconds(), len(found.groups), found.groups[0].wait_s
+
+    assert [moved(30, -5), moved(25, -5), moved(30, -1)] == [(25, 1, 25), (20, 1, 20), (28, 1, 28)]
+    assert [moved(20, 5), moved(25, 5), moved(28, 1)] == [(25, 1, 25), (30, 2, 30), (30, 2, 30)]
 
 
 async def test_back_and_forth_in_the_dashboard() -> None:
