@@ -4,15 +4,23 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from pgwatch_tests.reports.leaks.leak_remedies import Copyable, removals
 from pgwatch_tests.reports.render.detail_text import Detail, Labelled, Line, labelled
 from pgwatch_tests.reports.sweeps import sweep_remarks, sweep_words
-from pgwatch_tests.sweep.model import WAITING, KeptReason, Orphan, SweepPart, SweepReport, TableRows
+from pgwatch_tests.sweep.model import (
+    WAITING,
+    AlsoReferring,
+    KeptReason,
+    Orphan,
+    SweepPart,
+    SweepReport,
+    TableRows,
+)
 from pgwatch_tests.text import durations
-from pgwatch_tests.text.numbers import named, plural
+from pgwatch_tests.text.numbers import at_least, named, plural
 from pgwatch_tests.text.plain_text import plain
 from pgwatch_tests.text.toned_text import Tone, Toned
 
@@ -41,12 +49,21 @@ class CauseLine:
     """The statements that do what somebody has to, if there are any."""
     to_ask: tuple[SweepPart, ...] = ()
     """What stays, but goes once somebody who has seen what it is says so."""
+    is_part: bool = False
+    """Whether it is about rows that the line above counts: it has no number of its own."""
+    done: bool = False
+    """Whether the sweep is over, or only planned."""
+
+    @property
+    def outcome(self) -> str:
+        """`goes`, once the sweep is over `went`; `stays`, `needs you`."""
+        return "went" if self.done and self.group == "goes" else self.group
 
     @property
     def detail(self) -> Detail:
         """All of it."""
         number = "" if self.number is None else f"{self.number:,}  "
-        title: Line = (Toned(f"{number}{self.what}", self.tone), Toned(f"  {_GROUPS[self.group]}", "quiet"))
+        title: Line = (Toned(f"{number}{self.what}", self.tone), Toned(f"  {self.outcome}", "quiet"))
         texts = []
         if self.so:
             needs = self.group == "needs you"
@@ -59,15 +76,13 @@ class CauseLine:
         return Detail(title, (*texts, *((Labelled("In", tuple(lines)),) if lines else ())))
 
 
-_GROUPS: dict[Group, str] = {"goes": "goes", "stays": "stays", "needs you": "needs you"}
-
-
 def cause_lines(report: SweepReport) -> list[CauseLine]:
     """The lines of all groups: what goes, what stays by itself for a while, what needs somebody."""
     found = [*_going(report), *_also_referring(report), *_changing(report), *_kept(report)]
     found += [*_orphans(report), *_not_checked(report)]
     order: tuple[Group, ...] = ("goes", "stays", "needs you")
-    return sorted(found, key=lambda one: order.index(one.group))
+    done = not report.dry_run
+    return [replace(one, done=done) for one in sorted(found, key=lambda one: order.index(one.group))]
 
 
 def _going(report: SweepReport) -> Iterator[CauseLine]:
@@ -87,6 +102,7 @@ def _going(report: SweepReport) -> Iterator[CauseLine]:
             "trouble",
         ),
     )
+    before = "" if report.dry_run else " before"
     large = {(one.schema, one.table): one for one in gone if sweep_remarks.is_large_part(one)}
     for what, rows_of, so, tone in kinds:
         tables = sorted(((rows_of(one), one) for one in gone if rows_of(one)), key=lambda one: -one[0])
@@ -108,30 +124,40 @@ def _going(report: SweepReport) -> Iterator[CauseLine]:
             tone or ("warning" if most else ""),
             tuple(
                 f"{rows:>9,}  {plain(sweep_words.table_name(one.schema, one.table))}"
-                f"{f', of about {max(one.of, one.total):,}' if one.of else ''}"
+                f"{f', of about {max(one.of, one.total):,}{before}' if one.of else ''}"
                 for rows, one in tables
             ),
         )
 
 
 def _also_referring(report: SweepReport) -> Iterator[CauseLine]:
-    """The dependent rows that go though they refer to rows that stay, too: real data, perhaps."""
+    """The dependent rows that go though they refer to rows that stay, too: real data, perhaps.
+
+    The line of dependent rows, above this one, counts them. A row may refer to several tables: of a table it
+    is only known that at least so many do.
+    """
     if not report.also_refer:
         return
-    refer = sorted(report.also_refer, key=lambda one: -one.rows)
-    names = tuple(
-        f"{plain(sweep_words.table_name(one.schema, one.table))} {one.rows:,}{'+' if one.at_least else ''}"
-        for one in refer
-    )
+    by_table: defaultdict[str, list[AlsoReferring]] = defaultdict(list)
+    for one in report.also_refer:
+        by_table[plain(sweep_words.table_name(one.schema, one.table))].append(one)
+    rows = {name: max(one.rows for one in found) for name, found in by_table.items()}
+    is_all = {name: len(found) == 1 and not found[0].at_least for name, found in by_table.items()}
+    names = sorted(rows, key=lambda name: -rows[name])
+    number = at_least(sum(rows.values()), all(is_all.values()))
+    whose = "dependent ones" if any(one.unmarked for one in sweep_words.gone(report)) else "these"
     yield CauseLine(
         "goes",
         "also refer",
-        "refer to real rows, too",
-        sum(one.rows for one in refer),
-        names,
+        f"of {whose} {number} refer to real rows",
+        None,
+        tuple(f"{name} {at_least(rows[name], is_all[name])}" for name in names),
         "somebody may miss them: rows that stay are referred to as well",
         "warning",
-        tuple(sweep_remarks.also_refers(one, report.dry_run, plain) for one in refer),
+        tuple(
+            sweep_remarks.also_refers(one, report.dry_run, plain) for name in names for one in by_table[name]
+        ),
+        is_part=True,
     )
 
 

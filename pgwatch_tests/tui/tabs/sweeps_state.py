@@ -34,7 +34,7 @@ cron = "30 2 * * *"   # or every = "15m\""""
 COLUMNS: dict[SweepsSection, tuple[Column, ...]] = {
     "plan": (
         Column("Outcome"),
-        Column("Cause", least=16, enough=28, cut=shortened_middle),
+        Column("Cause", least=16, enough=31, cut=shortened_middle),
         Column("Number", right=True),
         # The detail has all of it, and the next column what to do.
         Column("Where", least=16, enough=24, most=64),
@@ -109,7 +109,7 @@ class SweepsState:
         """The rows of the open section."""
         match self.section:
             case "plan":
-                return [] if self.report is None else plan_rows(self.report, self.key)
+                return [] if self.report is None else plan_rows(self.report, self.key, acts=self.acts)
             case "jobs":
                 return job_rows(self.jobs)
             case "history":
@@ -140,7 +140,7 @@ class SweepsState:
 
     def first_to_ask_about(self) -> str | None:
         """The key of the first row with things that go after a question about them; None if there is none."""
-        lines = {} if self.report is None else _keyed(self.report, self.key)
+        lines = {} if self.report is None else _keyed(self.report, self.key, acts=self.acts)
         return next((key for key, line in lines.items() if line.to_ask), None)
 
     def why_not_asked(self, key: str | None) -> str:
@@ -155,7 +155,11 @@ class SweepsState:
         return "This row is no schema that stays for its name, and no prepared transaction that stays."
 
     def _line(self, key: str | None) -> CauseLine | None:
-        return None if self.report is None or key is None else _keyed(self.report, self.key).get(key)
+        return (
+            None
+            if self.report is None or key is None
+            else _keyed(self.report, self.key, acts=self.acts).get(key)
+        )
 
     def heads(self) -> str:
         """` Plan  [Jobs 2]  History   s: history · at least 10 min old (a: other age)`."""
@@ -228,15 +232,15 @@ def _stale(trouble: str) -> str:
     return f"stale: {plain(trouble)}" if trouble else ""
 
 
-def plan_rows(report: SweepReport, keys: KeyName) -> list[LiveRow]:
+def plan_rows(report: SweepReport, keys: KeyName, *, acts: bool) -> list[LiveRow]:
     """A row per cause: what goes, what stays, what needs somebody."""
     rows = []
     before = ""
-    for key, line in _keyed(report, keys).items():
-        words = _group_words(line.group, report)
+    for key, line in _keyed(report, keys, acts=acts).items():
+        words = capitalised(line.outcome)
         group = Toned(words, _GROUP_TONES[line.group] if words != before else "quiet")
         before = words
-        number = "?" if line.number is None else f"{line.number:,}"
+        number = f"{line.number:,}" if line.number is not None else "" if line.is_part else "?"
         cells: tuple[Cell, ...] = (
             (group,),
             (Toned(line.what, line.tone),),
@@ -318,11 +322,11 @@ def _result(entry: HistoryEntry) -> tuple[Toned, ...]:
     return (Toned(result_words(entry), tone),)
 
 
-def _keyed(report: SweepReport, keys: KeyName) -> dict[str, CauseLine]:
+def _keyed(report: SweepReport, keys: KeyName, *, acts: bool) -> dict[str, CauseLine]:
     """The lines by their keys; of two with the same key, the second has a number."""
     found: dict[str, CauseLine] = {}
     for cause in cause_lines(report):
-        line = replace(cause, so=cause.so.replace("--min-age", f"{keys('min-age')} (minimum age)"))
+        line = replace(cause, so=_so_with_keys(cause, keys, acts=acts))
         key, number = line.key, 1
         while key in found:
             number += 1
@@ -331,14 +335,34 @@ def _keyed(report: SweepReport, keys: KeyName) -> dict[str, CauseLine]:
     return found
 
 
+def _so_with_keys(line: CauseLine, keys: KeyName, *, acts: bool) -> str:
+    """What to do about a line by keys of the dashboard, instead of options of the command line."""
+    if _is_unleased(line):
+        if acts:
+            return f"{_removal(line, keys)}; no sweep does: no lease named it, so its run may be at work"
+        return "once its run is over, drop it yourself; no sweep does, since no lease named it"
+    age = keys("min-age")
+    so = line.so.replace("--min-age sets another age", f"press {age} for another minimum age")
+    return so.replace("--min-age 0s", f"minimum age 0s (press {age})")
+
+
+def _is_unleased(line: CauseLine) -> bool:
+    """Whether its things are schemas that only somebody who has seen them removes."""
+    return any(part.kind == "schemas" for part in line.to_ask)
+
+
+def _removal(line: CauseLine, keys: KeyName) -> str:
+    """`K removes it, after a question`; of several, where each has a row."""
+    if len(line.to_ask) == 1:
+        return f"{keys('remove-this')} removes it, after a question"
+    return f"{keys('leaks')} lists each: {keys('sweep-this')} removes it there, after a question"
+
+
 def _with_keys(line: CauseLine, keys: KeyName, *, acts: bool) -> Detail:
     """The detail with what keys do: ask whether it goes, copy; each of several statements on its own line."""
     lines: list[Line] = []
-    if acts and len(line.to_ask) == 1:
-        lines.append((Toned(f"{keys('remove-this')} removes it, after a question", "notice"),))
-    elif acts and line.to_ask:
-        leads = f"{keys('leaks')} lists each: {keys('sweep-this')} removes it there, after a question"
-        lines.append((Toned(leads, "notice"),))
+    if acts and line.to_ask and not _is_unleased(line):
+        lines.append((Toned(_removal(line, keys), "notice"),))
     if line.copies:
         first, *more = line.copies[0].text.split("\n")
         lines.append((Toned(f"{keys('copy')} copies  ", "notice"), Toned(plain(first))))
@@ -346,12 +370,6 @@ def _with_keys(line: CauseLine, keys: KeyName, *, acts: bool) -> Detail:
     if not lines:
         return line.detail
     return replace(line.detail, texts=(*line.detail.texts, Labelled(NOW, tuple(lines), vital=True)))
-
-
-def _group_words(group: Group, report: SweepReport) -> str:
-    if group == "goes":
-        return "Goes" if report.dry_run else "Went"
-    return "Stays" if group == "stays" else "Needs you"
 
 
 def failure(what: Literal["preview", "sweep"], error: PgwatchError) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from datetime import timedelta
 
@@ -149,7 +150,10 @@ async def test_what_real_rows_lose_is_told_by_plan_detail_and_result(size: tuple
     _, app = dashboard(sweeping)
     async with app.run_test(size=size) as pilot:
         drawn = await press(pilot, "5", "p", "down", "down")
-        assert "refer to real rows, too" in line_with(drawn, "public.comments 12")
+        part = line_with(drawn, "public.comments 12")
+        assert " of these 12 " in part
+        # The line above counts these rows: they have no number of their own.
+        assert re.search(r"real rows +public\.comments 12", part)
         words = "12 of the rows of public.comments also refer to rows of public.users that stay"
         assert words in " ".join(drawn.split())
         await press(pilot, "enter")
@@ -165,6 +169,33 @@ async def test_what_real_rows_lose_is_told_by_plan_detail_and_result(size: tuple
         assert told.startswith(
             "1,204 rows of 2 tables, 1 schema, 1 prepared transaction removed, 1 row changed; "
         )
+
+
+def test_a_row_that_refers_to_two_tables_that_stay_is_counted_once_and_only_as_dependent() -> None:
+    refer = (
+        AlsoReferring("public", "comments", 12, "public", "users"),
+        AlsoReferring("public", "comments", 9, "public", "posts"),
+    )
+    plan = replace(NOTHING, planned=(TableRows("public", "comments", 1, 14, of=42),), also_refer=refer)
+    lines = cause_lines(plan)
+    assert sum(one.number or 0 for one in lines) == plan.planned_rows
+    assert [one.what for one in lines] == [
+        "marked",
+        "depends on marked rows",
+        "of these 12+ refer to real rows",
+    ]
+    assert lines[-1].objects == ("public.comments 12+",)
+    unmarked = replace(plan, planned=(TableRows("public", "comments", 1, 14, unmarked=2),))
+    assert cause_lines(unmarked)[-1].what == "of dependent ones 12+ refer to real rows"
+
+
+def test_a_sweep_that_is_over_says_what_went_in_list_and_detail() -> None:
+    rows = (TableRows("public", "users", 12, 0, of=42),)
+    [planned] = cause_lines(replace(NOTHING, planned=rows))
+    [went] = cause_lines(replace(NOTHING, planned=rows, deleted=rows, dry_run=False))
+    assert (planned.outcome, planned.listed) == ("goes", ("       12  public.users, of about 42",))
+    assert (went.outcome, went.listed) == ("went", ("       12  public.users, of about 42 before",))
+    assert [one.text for one in went.detail.title] == ["12  marked", "  went"]
 
 
 def test_tests_that_are_at_work_are_named_before_anything_of_any_age_is_previewed() -> None:

@@ -77,7 +77,7 @@ async def test_the_plan(size: tuple[int, int]) -> None:
         assert max(map(len, drawn.splitlines())) <= size[0]
         drawn = await press(pilot, *"jjjj")
         assert "3  too young  stays" in drawn
-        assert "a later sweep removes it; a (minimum age) sets another age" in drawn
+        assert "a later sweep removes it; press a for another minimum age" in drawn
         # Of that cause, not of all: the others are rows of their own.
         detail = await press(pilot, "enter")
         assert "3  too young  stays" in detail
