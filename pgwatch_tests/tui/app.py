@@ -222,7 +222,7 @@ class Dashboard(ActingApp):
         else:
             self._latest.take_leaks(outcome.value, self._count_began_s)
         self._show_leaks_in_status()
-        if self._active == LEAKS:
+        if self._active in (LEAKS, SWEEPS):
             self._show_tab()
         else:
             self._number_tabs()

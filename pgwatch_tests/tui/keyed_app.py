@@ -56,12 +56,12 @@ class KeyedApp(AppWithLaterTabs):
 
     # Names of keys.
 
-    def key_name(self, id_: str) -> str:
-        """The key of a command, by its id, as texts write it: `p`, `enter`.
+    def key_name(self, id_: str, title: str = "") -> str:
+        """The key of a command, by its id, as texts write it: `p`, `enter`; here, or in that tab.
 
-        Where the open tab has another use for it, the way over the list of all commands: `^p Pause`.
+        Where that tab has another use for it, the way over the list of all commands: `^p Pause`.
         """
-        own, everywhere = self._bound_in(self._tab.TITLE), self._bound_in("")
+        own, everywhere = self._bound_in(title or self._tab.TITLE), self._bound_in("")
         if found := next((one for one in own if one.id == id_), None):
             return self._written(found)
         if found := next((one for one in everywhere if one.id == id_), None):

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pgwatch_tests.leaks.model import LeakReport
 from pgwatch_tests.reports.leaks import leak_words
-from pgwatch_tests.reports.render.detail_text import Line
+from pgwatch_tests.reports.leaks.leak_remedies import own_pid
+from pgwatch_tests.reports.render.detail_text import KeyName, Line
 from pgwatch_tests.text.numbers import at_least, plural
 from pgwatch_tests.text.plain_text import plain
 from pgwatch_tests.text.times import clock
@@ -55,6 +56,18 @@ def summary(report: LeakReport, grouping: str, trouble: str) -> Line:
     if grouping:
         line.append(Toned(f" · {grouping}", "quiet"))
     return tuple(line)
+
+
+def left_by_sweeps(report: LeakReport, keys: KeyName, *, acts: bool) -> str:
+    """`1 session is left, too: 3, then K`: what tests left that no sweep removes, and the way to it.
+
+    Empty without such a session. `keys` names those of the Leaks tab; with `acts`, one ends sessions.
+    """
+    left = sum(own_pid(one) is not None for one in report.leftovers)
+    if not left:
+        return ""
+    ends = f", then {keys('terminate')}" if acts else ""
+    return f"{plural(left, 'session')} {'is' if left == 1 else 'are'} left, too: {keys('leaks')}{ends}"
 
 
 def some(number: int, noun: str, *, is_all: bool) -> str:

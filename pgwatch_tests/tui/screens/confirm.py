@@ -140,8 +140,11 @@ def about_orphan(found: OrphanFacts, server: str = "") -> Question:
     return Question(orphan_question.question(found), told, orphan_question.advice(found), hanging=_NAMES)
 
 
-def about_plan(plan: SweepReport, age_s: float, server: str = "") -> Question:
-    """The question whether to sweep as previewed in `plan`, `age_s` seconds ago, on `server` (host:port)."""
+def about_plan(plan: SweepReport, age_s: float, server: str = "", left: str = "") -> Question:
+    """The question whether to sweep as previewed in `plan`, `age_s` seconds ago, on `server` (host:port).
+
+    `left` says what the sweep leaves.
+    """
     tables = sweep_lines.removed(plan.planned)
     more = [f"and {len(tables) - _MOST_TABLES:,} more tables"] if len(tables) > _MOST_TABLES else []
     others = [
@@ -156,7 +159,7 @@ def about_plan(plan: SweepReport, age_s: float, server: str = "") -> Question:
     part = () if plan.part is None else (f"Only {plain(sweep_words.part(plan.part))}",)
     return Question(
         f"Sweep {plain(plan.database)}{where}?",
-        (sweep_words.summary(plan), *part, *map(_toned_note, notes), "", *lines),
+        (sweep_words.summary(plan), *part, *filter(None, [left]), *map(_toned_note, notes), "", *lines),
         f"Preview is {durations.in_words(age_s)} old; the sweep checks again before deleting.",
     )
 

@@ -8,7 +8,9 @@ from typing import Literal
 
 from pgwatch_tests.errors import PgwatchError, RefusedError
 from pgwatch_tests.history.model import HistoryEntry, JobState
+from pgwatch_tests.leaks.model import LeakReport
 from pgwatch_tests.postgres.sessions.session import WorkCancelledError
+from pgwatch_tests.reports.leaks import leak_calm
 from pgwatch_tests.reports.leaks.leak_remedies import Copyable
 from pgwatch_tests.reports.render.detail_text import NOW, Detail, KeyName, Labelled, Line
 from pgwatch_tests.reports.sweeps import sweep_detail, sweep_history, sweep_remarks, sweep_words
@@ -68,6 +70,7 @@ class SweepsState:
     min_age_s: float
     """The minimum age of what is swept, in seconds."""
     key: KeyName
+    key_in_leaks: KeyName
     section: SweepsSection = "plan"
     report: SweepReport | None = None
     """The last preview or sweep."""
@@ -75,6 +78,8 @@ class SweepsState:
     """The only part to sweep; None: all."""
     report_at_s: float = 0.0
     """By the dashboard's clock."""
+    leaks: LeakReport | None = None
+    """The latest count of what is left."""
     trouble: str = ""
     jobs: tuple[JobState, ...] = ()
     jobs_trouble: str = ""
@@ -104,6 +109,15 @@ class SweepsState:
         if plan is None or not self.is_plan or plan.part != swept.part or not swept.deleted:
             return swept
         return replace(swept, also_refer=plan.also_refer)
+
+    @property
+    def left(self) -> str:
+        """The sessions that no sweep ends, and the keys to them; empty if none, or of one table's sweep."""
+        leaks, report = self.leaks, self.report
+        if leaks is None or report is None or leaks.database != report.database:
+            return ""
+        of_part = report.part is not None and not report.part.confirmed
+        return "" if of_part else leak_calm.left_by_sweeps(leaks, self.key_in_leaks, acts=self.acts)
 
     def rows(self) -> list[LiveRow]:
         """The rows of the open section."""
@@ -195,9 +209,11 @@ class SweepsState:
             case "history":
                 return _stale(self.history_trouble if self.history else "")
             case "plan" if self.report is not None:
-                parts = [sweep_words.summary(self.report), f"at {clock(self.report.started_at)}"]
-                if until := sweep_remarks.old_enough_at(self.report):
-                    parts.insert(1, f"old enough by {clock(until)}")
+                until = sweep_remarks.old_enough_at(self.report)
+                parts = [sweep_words.summary(self.report)]
+                parts += [self.left] if self.left else []
+                parts += [f"old enough by {clock(until)}"] if until else []
+                parts.append(f"at {clock(self.report.started_at)}")
                 if self.was_ended:
                     parts.insert(0, f"preview incomplete: press {self.key('preview')} again before sweeping")
                 if self.report.error:

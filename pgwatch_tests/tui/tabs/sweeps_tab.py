@@ -71,7 +71,7 @@ class SweepsTab(DashboardTab):
         super().__init__()
         self._desk = desk
         self._clock = clock
-        self._state = SweepsState(desk.acts, desk.min_age_s, self.key)
+        self._state = SweepsState(desk.acts, desk.min_age_s, self.key, partial(self.key, title="Leaks"))
         self._under_way: SweepUnderWay | None = None
         self._asked_for_history = self._reads_jobs = False
         self._snapshot: LockSnapshot | None = None
@@ -94,7 +94,7 @@ class SweepsTab(DashboardTab):
     # What is shown.
 
     def take(self, data: TabData) -> None:
-        self._snapshot = data.snapshot
+        self._snapshot, self._state.leaks = data.snapshot, data.leaks
         if not self._asked_for_history:
             self._reload_history()
 
@@ -344,9 +344,8 @@ class SweepsTab(DashboardTab):
             tell(self.app, f"Sweep preview ready: press {self.key('sweep')} in the Sweeps tab")
         elif plan.planned_rows or any(orphan.removed for orphan in plan.orphans):
             age_s = self._clock() - self._state.report_at_s
-            self.app.push_screen(
-                ConfirmSweepScreen(about_plan(plan, age_s, self._desk.server())), self._answered
-            )
+            question = about_plan(plan, age_s, self._desk.server(), self._state.left)
+            self.app.push_screen(ConfirmSweepScreen(question), self._answered)
         elif plan.min_age_s and "too_young" in sweep_words.reasons(plan.kept, plan.orphans):
             self.app.push_screen(ConfirmSweepScreen(about_any_age(plan, self._snapshot)), self._take_any_age)
         else:

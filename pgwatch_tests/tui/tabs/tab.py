@@ -78,8 +78,8 @@ class TabData(Protocol):
 class NamesKeys(Protocol):
     """The dashboard, for the names of its keys, and whether they act on what is shown."""
 
-    def key_name(self, id_: str) -> str:
-        """The key of a command, by its id, as texts write it."""
+    def key_name(self, id_: str, title: str = "") -> str:
+        """The key of a command, by its id, as texts write it; in the tab of that title, or here."""
 
     def in_past(self) -> str:
         """Why nothing is done while a moment of the past is looked at; empty if none is."""
@@ -119,9 +119,9 @@ class DashboardTab(Vertical):
         """Begins once all that is in the tab is there."""
         self.redraw()
 
-    def key(self, id_: str) -> str:
-        """The key of a command, by its id, as texts write it: `p`, `enter`."""
-        return cast(NamesKeys, self.app).key_name(id_)
+    def key(self, id_: str, title: str = "") -> str:
+        """The key of a command, by its id, as texts write it: `p`, `enter`; here, or in that tab."""
+        return cast(NamesKeys, self.app).key_name(id_, title)
 
     def reading(self) -> tuple[str, ...]:
         """How to read the tab, in paragraphs: for the help."""

@@ -7,7 +7,8 @@ from dataclasses import replace
 import pytest
 
 from pgwatch_tests.errors import ConnectionLostError, PgwatchError
-from pgwatch_tests.leaks.model import Leftover
+from pgwatch_tests.leaks.model import LeakReport, Leftover
+from pgwatch_tests.reports.leaks import leak_calm
 from pgwatch_tests.sweep.model import Orphan, SweepPart
 from pgwatch_tests.sweep.orphans.orphan_facts import OrphanFacts
 from pgwatch_tests.tui.app import Dashboard
@@ -105,6 +106,45 @@ async def test_k_in_sweeps_asks_about_what_stays(size: tuple[int, int]) -> None:
         assert "Drop the schema test_gw0 with all that is in it?" in drawn
         await press(pilot, "y")
         assert [(one.part, one.dry_run) for one in sweeping.begun] == [(None, True), (PART, False)]
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_plan_question_and_sweep_say_what_no_sweep_removes_and_where_it_is(
+    size: tuple[int, int],
+) -> None:
+    sweeping, _ = dashboard()
+    sweeping.outcome = PLAN
+    left = (
+        Leftover("idle_in_transaction", "pid 4712"),
+        Leftover("prepared_transaction", "left"),
+        Leftover("unlogged_table", "public.cache"),
+    )
+    source = Feed(snapshot(), replace(leak_report(), leftovers=left))
+    app = source.dashboard(sweeps=sweeping.desk())
+    clause = "1 session is left, too: 3, then K"
+    async with app.run_test(size=size) as pilot:
+        drawn = await press(pilot, "5", "p")
+        assert clause in " ".join(drawn.split())
+        assert f"│ {clause}" in await press(pilot, "w")
+        drawn = await press(pilot, "y")
+        assert "[Last sweep]" in drawn
+        assert clause in " ".join(drawn.split())
+        # Of another database nothing is said.
+        sweeping.outcome = replace(PLAN, database="another_test")
+        assert "is left, too" not in await press(pilot, "p")
+
+
+def test_leftovers_of_several_sessions_are_told_together() -> None:
+    left = [Leftover("idle_in_transaction", f"pid {pid}") for pid in (4712, 4713)]
+    report = replace(leak_report(), leftovers=(*left, Leftover("schema", "test_gw0")))
+
+    def told_of(report: LeakReport, *, acts: bool) -> str:
+        return leak_calm.left_by_sweeps(report, lambda name: f"<{name}>", acts=acts)
+
+    words = "2 sessions are left, too: <leaks>"
+    assert told_of(report, acts=True) == f"{words}, then <terminate>"
+    assert told_of(report, acts=False) == words
+    assert told_of(leak_report(), acts=True) == ""
 
 
 async def test_after_a_sweep_the_row_that_is_left_to_do_is_selected() -> None:
