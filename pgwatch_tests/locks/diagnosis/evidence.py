@@ -163,6 +163,11 @@ class RootBlocker:
             return f"running a statement for {age}"
         return f"{self._state} for {durations.in_words(self.session.state_age_s)}"
 
+    def doing(self) -> str:
+        """Returns the state as what the root does: `has been idle in transaction for 12 s`."""
+        state = self.state()
+        return f"is {state}" if self.session is None or self.session.hidden else f"has been {state}"
+
     def open_transaction(self) -> str:
         """`a transaction open, idle for 12 s`: of a root that is idle in one."""
         an = "an aborted" if self._state.endswith("(aborted)") else "a"

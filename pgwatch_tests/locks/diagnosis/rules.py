@@ -298,7 +298,7 @@ def _doing(root: RootBlocker) -> str:
     if root.direct:
         about = f"; {root.waiting(root.direct)} for {root.direct[0].lock.target}"
         about += root.besides(root.direct)
-    return f"{root.who} has been {root.state()}{about}."
+    return f"{root.who} {root.doing()}{about}."
 
 
 RULES: tuple[Callable[[RootBlocker], Diagnosis | None], ...] = (
