@@ -102,7 +102,7 @@ async def test_nothing_blocked_and_nothing_leaked() -> None:
         assert "No other sessions." in screen_text(app)
         await pilot.press("3")
         await settled(pilot)
-        assert "No leaked rows in 12 tables." in screen_text(app)
+        assert "No leaked rows in 12 tables of test_app." in screen_text(app)
 
 
 async def test_leaks_and_what_was_not_checked() -> None:

@@ -7,9 +7,12 @@ from pgwatch_tests.reports.leaks import leak_words
 from pgwatch_tests.reports.leaks.leak_remedies import own_pid
 from pgwatch_tests.reports.render.detail_text import KeyName, Line
 from pgwatch_tests.text.numbers import at_least, plural
-from pgwatch_tests.text.plain_text import plain
+from pgwatch_tests.text.plain_text import plain, shortened_middle
 from pgwatch_tests.text.times import clock
 from pgwatch_tests.text.toned_text import Tone, Toned
+
+_LONGEST_DATABASE = 24
+"""Characters of a database's name in front of its figures."""
 
 
 def nothing_left(report: LeakReport, *, is_stale: bool = False) -> list[Line]:
@@ -18,7 +21,8 @@ def nothing_left(report: LeakReport, *, is_stale: bool = False) -> list[Line]:
     lines: list[Line] = [
         (
             Toned(
-                f"No leaked rows in {plural(report.tables_checked, 'table')}.", "good" if all_checked else ""
+                f"No leaked rows in {plural(report.tables_checked, 'table')} of {plain(report.database)}.",
+                "good" if all_checked else "",
             ),
         )
     ]
@@ -31,7 +35,7 @@ def nothing_left(report: LeakReport, *, is_stale: bool = False) -> list[Line]:
 
 
 def summary(report: LeakReport, grouping: str, trouble: str) -> Line:
-    """`13 leaked rows, 2 leftovers, 12 tables checked, 1 not checked · at 18:02:11 · by table`, toned.
+    """`app_test: 13 leaked rows, 2 leftovers, 12 tables checked, 1 not checked · at 18:02:11`, toned.
 
     `grouping` says by what; `trouble` why the latest count failed. What tells least is last: it is cut first.
     """
@@ -46,9 +50,9 @@ def summary(report: LeakReport, grouping: str, trouble: str) -> Line:
         (f"{plural(report.tables_checked, 'table')} checked", "quiet"),
         (f"{unchecked:,} not checked", _tone(unchecked, "notice")),
     ]
-    line: list[Toned] = []
-    for text, tone in parts:
-        line += [Toned(", ", "quiet")] if line else []
+    line = [Toned(f"{shortened_middle(plain(report.database), _LONGEST_DATABASE)}: ", "quiet")]
+    for number, (text, tone) in enumerate(parts):
+        line += [Toned(", ", "quiet")] if number else []
         line.append(Toned(text, tone))
     line.append(Toned(f" · at {clock(report.checked_at)}", "quiet"))
     if trouble:

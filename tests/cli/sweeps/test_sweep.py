@@ -127,6 +127,12 @@ def test_it_warns_from_half_of_a_table_on(sweeps: Sweeps, capsys: pytest.Capture
     assert warning in out
 
 
+def test_dry_run_is_a_name_of_the_default(sweeps: Sweeps) -> None:
+    assert (sweep(), sweep("--dry-run"), sweep("--yes")) == (0, 0, 0)
+    assert [request.dry_run for request in sweeps.requests] == [True, True, False]
+    assert sweeps.requests[0] == sweeps.requests[1]
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -141,6 +147,7 @@ def test_it_warns_from_half_of_a_table_on(sweeps: Sweeps, capsys: pytest.Capture
         (("--since", "b.json", "--databases", "a"), "--since and --databases can't be combined"),
         (("--since", "b.json", "--any", "--run", "1a2b3c4d"), "--any can't be combined with --run or --test"),
         (("--since", "b.json"), "cannot read b.json"),
+        (("--yes", "--dry-run"), "--yes and --dry-run can't be combined"),
         (("--history", "--yes"), "--history can be combined with"),
         (("--history", "--format", "csv"), "--history has the formats table and json"),
     ],

@@ -27,6 +27,7 @@ _OF_HISTORY = {"dsn", "history", "limit", "form", "output"}
 @click.command("sweep", epilog="\b\nExamples:\n  pgwatch-tests sweep\n  pgwatch-tests sweep --yes")
 @options.dsn
 @click.option("--yes", is_flag=True, help="Do it. Without this, nothing is changed.")
+@click.option("--dry-run", is_flag=True, help="Change nothing, which is the default: only say what would go.")
 @sweep_options.what_options
 @options.marker
 @options.inside
@@ -59,6 +60,7 @@ def command(
     ctx: click.Context,
     dsn: str | None,
     yes: bool,
+    dry_run: bool,
     min_age_s: float | None,
     keep_unmarked: bool,
     max_rows: int | None,
@@ -96,6 +98,8 @@ def command(
     after the batch that it is at.
     """
     given = {name for name in ctx.params if ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE}
+    if yes and dry_run:
+        raise click.UsageError("--yes and --dry-run can't be combined")
     if "limit" in given and not history:
         raise click.UsageError("--limit needs --history")
     if history:
