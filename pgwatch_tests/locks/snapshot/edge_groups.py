@@ -6,7 +6,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
-from pgwatch_tests.identity.application_name import OWN_NAME
 from pgwatch_tests.locks.model import (
     EdgeGroup,
     EdgeKind,
@@ -17,7 +16,7 @@ from pgwatch_tests.locks.model import (
     WaitedLock,
 )
 from pgwatch_tests.locks.snapshot.lock_table import Contest, LockRow, LockTable
-from pgwatch_tests.locks.snapshot.process_row import ProcessRow, short_text
+from pgwatch_tests.locks.snapshot.process_row import OURS, ProcessRow, short_text
 from pgwatch_tests.locks.snapshot.queue_order import QueueOrder, Told
 from pgwatch_tests.locks.waits import wait_target
 from pgwatch_tests.locks.waits.transaction_wait import FIRST_USER_OID
@@ -32,7 +31,6 @@ _SAFE_SNAPSHOT = "safe snapshot (DEFERRABLE transaction)"
 _NAMES_BLOCKER = ("transactionid", "virtualxid")
 """The types of locks whose subject depends on who has them."""
 
-_OWN_NAME = OWN_NAME.encode()
 
 _waited_lock = lru_cache(maxsize=1_000)(WaitedLock)
 
@@ -52,7 +50,7 @@ def edge_groups(rows: Iterable[ProcessRow], table: LockTable, sampled_at: float)
 
     Our own look-ups are left out, which give up in a moment.
     """
-    others = [row for row in rows if row.application_name != _OWN_NAME]
+    others = [row for row in rows if row.application_name != OURS]
     waiters = [_waiter(row, table) for row in others if row.locks or row.blockers]
     orders, facts = _orders(waiters), _Facts(table, sampled_at)
     for one in waiters:

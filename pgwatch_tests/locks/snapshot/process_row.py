@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import NamedTuple
 
+from pgwatch_tests.identity.application_name import OWN_NAME
 from pgwatch_tests.postgres.stored_text import decode
 
 LockColumns = tuple[
@@ -28,6 +29,8 @@ LockColumns = tuple[
 ServerColumns = tuple[float, float, tuple[int, int, int, int], list[int] | None, float]
 """The `server`: when it was polled and started, its capacity, the databases that are shut, seconds spent."""
 
+OURS = OWN_NAME.encode()
+"""The application_name of our own connections."""
 HIDDEN = b"<insufficient privilege>"
 """What pg_stat_get_activity says instead of a query."""
 

@@ -15,11 +15,12 @@ from pgwatch_tests.locks.capacity import Capacity
 from pgwatch_tests.locks.model import LockSnapshot, LockTag, Party, PreparedTransaction, Session
 from pgwatch_tests.locks.snapshot.edge_groups import edge_groups
 from pgwatch_tests.locks.snapshot.lock_table import LockTable
-from pgwatch_tests.locks.snapshot.process_row import HIDDEN, ProcessRow, short_text
+from pgwatch_tests.locks.snapshot.process_row import HIDDEN, OURS, ProcessRow, short_text
 from pgwatch_tests.locks.waits import database_wait, wait_target
 from pgwatch_tests.locks.waits.named_locks import with_named_locks
 from pgwatch_tests.postgres import queries, version
 from pgwatch_tests.postgres.connections.connection import is_pooled
+from pgwatch_tests.postgres.connections.own_backends import OWN_BACKENDS
 from pgwatch_tests.postgres.stored_text import bytes_of_text, decode
 from pgwatch_tests.text.secrets import mask_name, mask_statement
 
@@ -51,13 +52,21 @@ async def read(
     cursor = connection.cursor(binary=True)
     bytes_of_text(cursor)
     await cursor.execute(queries.load("locks"), prepare=True)
-    rows = [ProcessRow._make(row) for row in await cursor.fetchall()]
+    rows = with_own_names([ProcessRow._make(row) for row in await cursor.fetchall()], OWN_BACKENDS.recent())
     server_version = version.in_words(connection.info.server_version)
     made = partial(snapshot, rows, server_version, database, server, names)
     # Of thousands it takes as long as a key may take to be answered: so beside the loop.
     is_long = sum(row.locks is not None for row in rows) > _MANY_WITH_LOCKS
     found = await asyncio.to_thread(made) if is_long else made()
     return replace(found, pooled=True) if is_pooled(connection) else found
+
+
+def with_own_names(rows: Sequence[ProcessRow], own: Container[int]) -> Sequence[ProcessRow]:
+    """The rows, with our name for those of our processes `own` that have none yet."""
+    return [
+        row if row.application_name or row.pid not in own else row._replace(application_name=OURS)
+        for row in rows
+    ]
 
 
 def snapshot(

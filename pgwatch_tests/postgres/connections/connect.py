@@ -27,6 +27,7 @@ from pgwatch_tests.postgres.connections.connection import (
     OwnCursor,
 )
 from pgwatch_tests.postgres.connections.dsn import holds_password, normalise, redact
+from pgwatch_tests.postgres.connections.own_backends import OWN_BACKENDS
 from pgwatch_tests.postgres.connections.session_settings import SessionLimits
 from pgwatch_tests.postgres.stored_text import lenient_text
 from pgwatch_tests.postgres.version import check_supported
@@ -101,6 +102,7 @@ async def connect_async(
                 context=_adapters(),
                 cursor_factory=AsyncOwnCursor,
             )
+            OWN_BACKENDS.add(connection.info.backend_pid)
             try:
                 check_supported(connection.info.server_version)
                 await connection.apply_settings(limits)
@@ -121,6 +123,7 @@ def connect(
             context=_adapters(),
             cursor_factory=OwnCursor,
         )
+        OWN_BACKENDS.add(connection.info.backend_pid)
         try:
             check_supported(connection.info.server_version)
             connection.apply_settings(limits)
