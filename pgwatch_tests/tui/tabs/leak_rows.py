@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Literal
 
 from pgwatch_tests.identity import test_names
-from pgwatch_tests.leaks.attribution.rows_by_test import TestLeak, is_certain
+from pgwatch_tests.leaks.attribution.rows_by_test import TestLeak, by_test, is_certain
 from pgwatch_tests.leaks.gate import DEFAULT_FAIL_ON
 from pgwatch_tests.leaks.model import (
     TRACES,
@@ -46,7 +46,7 @@ COLUMNS: dict[LeakGrouping, tuple[Column, ...]] = {
         Column("Test", least=20, enough=40, cut=shortened_middle),
         Column("Rows", right=True),
         Column("Known by"),
-        Column("Tables", least=10, enough=30),
+        Column("Tables, or what is left", least=10, enough=30),
     ),
 }
 _NUMBERED: Mapping[LeftoverKind, str] = {
@@ -75,6 +75,10 @@ class LeakRow:
     """The table whose rows `enter` reads, `schema.table`; empty for anything else."""
     pid: int | None = None
     """The session that was left; None of anything else."""
+    has_rows: bool = False
+    """Whether it counts leaked rows, by which they are sorted."""
+    below: str = ""
+    """The key of the row that it stands under, in whatever order; empty if it has a place of its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,13 +118,61 @@ def leak_rows(report: LeakReport, keys: LeakKeys, before: LeakReport | None = No
     """
     past = _Before.of(before)
     leaked = sorted(report.tables, key=lambda one: (-one.rows, one.schema, one.table))
-    lefts = sorted(report.leftovers, key=lambda one: _left_tone(one) != "trouble")
-    rows = [
-        *(_table_row(table, report.checked_at, past, keys) for table in leaked),
-        *(_leftover_row(one, past, keys) for one in lefts),
-        *(_skipped_row(one, keys.name) for one in report.skipped),
-        *(_unchecked_row(one, keys.name) for one in report.unchecked),
+    return _numbered(
+        [
+            *(_table_row(table, report.checked_at, past, keys) for table in leaked),
+            *(_leftover_row(one, past, keys) for one in _worst_first(report.leftovers)),
+            *_not_checked_rows(report, keys.name, "table"),
+        ]
+    )
+
+
+def knows_tests(report: LeakReport) -> bool:
+    """Whether anything can be grouped by test: rows that somebody asked about, or a session with a test."""
+    return bool(by_test(report.tables)) or any(one.test for one in report.leftovers)
+
+
+def test_rows(report: LeakReport, keys: LeakKeys, before: LeakReport | None) -> list[LeakRow]:
+    """A row per test, in their order; leftovers under their test, then those of tests without rows."""
+    past = _Before.of(before)
+    tests = by_test(report.tables)
+    rows = [_test_row(one, keys.name) for one in tests]
+    of_test = {one.test: row.row.key for one, row in reversed(list(zip(tests, rows, strict=True)))}
+    lefts = sorted(_worst_first(report.leftovers), key=lambda one: not one.test)
+    for one in lefts:
+        left = _leftover_row(one, past, keys)
+        below = of_test.get(one.test, "") if one.test else ""
+        rows.append(replace(left, row=replace(left.row, cells=_cells_by_test(one, below)), below=below))
+    rows += _not_checked_rows(report, keys.name, "test")
+    return _numbered(rows)
+
+
+def _cells_by_test(one: Leftover, below: str) -> tuple[Cell, ...]:
+    """The cells of a leftover where rows are grouped by test."""
+    tone = _left_tone(one)
+    left = Attribution(one.test, "marker" if one.test else "unknown", 0)
+    what = _called(one) if one.kind in _NUMBERED else f"{leak_words.kind(one.kind)} {_called(one)}"
+    return (
+        (Toned("└ ", "quiet"), *leak_detail.named(left)) if below else leak_detail.named(left),
+        (_NONE,),
+        "session" if one.test else (_NONE,),
+        (Toned(what, tone),),
+    )
+
+
+def _worst_first(leftovers: Iterable[Leftover]) -> list[Leftover]:
+    return sorted(leftovers, key=lambda one: _left_tone(one) != "trouble")
+
+
+def _not_checked_rows(report: LeakReport, keys: KeyName, by: LeakGrouping) -> list[LeakRow]:
+    return [
+        *(_skipped_row(one, keys, by) for one in report.skipped),
+        *(_unchecked_row(one, keys, by) for one in report.unchecked),
     ]
+
+
+def _numbered(rows: Iterable[LeakRow]) -> list[LeakRow]:
+    """The rows, each with a key of its own."""
     # Two leftovers may have the same name, such as a lock that several sessions share.
     seen: dict[str, int] = {}
     numbered = []
@@ -129,11 +181,6 @@ def leak_rows(report: LeakReport, keys: LeakKeys, before: LeakReport | None = No
         number = seen[row.key] = seen.get(row.key, 0) + 1
         numbered.append(replace(one, row=row if number == 1 else replace(row, key=f"{row.key} {number}")))
     return numbered
-
-
-def test_rows(tests: tuple[TestLeak, ...], keys: KeyName) -> list[LeakRow]:
-    """A row per test, in their order."""
-    return [_test_row(one, keys) for one in tests]
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,6 +241,7 @@ def _table_row(table: TableLeak, now: datetime, before: _Before | None, keys: Le
         part,
         why_not_swept="" if part else leak_remedies.why_not_swept(table),
         table=name,
+        has_rows=True,
     )
 
 
@@ -249,22 +297,26 @@ def _detail_besides_test(one: Leftover) -> str:
     return plain(one.detail)
 
 
-def _skipped_row(one: Skipped, keys: KeyName) -> LeakRow:
+def _skipped_row(one: Skipped, keys: KeyName, by: LeakGrouping) -> LeakRow:
     name = "some tables" if one.table == "*" else plain(f"{one.schema}.{one.table}".removeprefix("."))
-    return _not_checked(f"skipped {one.schema}.{one.table} {one.reason}", name, one.reason, one.hint, keys)
+    key = f"skipped {one.schema}.{one.table} {one.reason}"
+    return _not_checked(key, name, one.reason, one.hint, keys, by)
 
 
-def _unchecked_row(one: Unchecked, keys: KeyName) -> LeakRow:
+def _unchecked_row(one: Unchecked, keys: KeyName, by: LeakGrouping) -> LeakRow:
     kinds = leak_words.kind(one.kind, 2)
-    return _not_checked(f"unchecked {one.kind} {one.reason}", kinds, one.reason, one.hint, keys)
+    return _not_checked(f"unchecked {one.kind} {one.reason}", kinds, one.reason, one.hint, keys, by)
 
 
-def _not_checked(key: str, name: str, reason: str, hint: str, keys: KeyName) -> LeakRow:
-    words = (Toned("not checked", "notice"), Toned(f": {plain(reason)}", "notice"))
-    row = LiveRow(
-        key,
-        ((Toned(name, "notice"),), (_UNKNOWN,), (_NONE,), (_NONE,), words, (Toned(plain(hint), "quiet"),)),
+def _not_checked(key: str, name: str, reason: str, hint: str, keys: KeyName, by: LeakGrouping) -> LeakRow:
+    what, words, why = Toned(name, "notice"), Toned("not checked", "notice"), plain(reason)
+    by_table: tuple[Cell, ...] = (
+        *((what,), (_UNKNOWN,), (_NONE,), (_NONE,)),
+        (words, Toned(f": {why}", "notice")),
+        (Toned(plain(hint), "quiet"),),
     )
+    by_test: tuple[Cell, ...] = ((what,), (_UNKNOWN,), (words,), (Toned(why, "notice"),))
+    row = LiveRow(key, by_table if by == "table" else by_test)
     detail = leak_detail.unchecked_detail(name, reason, hint, keys)
     return LeakRow(row, detail, leak_remedies.hint_copies(hint), why_not_swept=_NOT_CHECKED)
 
@@ -281,7 +333,7 @@ def _test_row(one: TestLeak, keys: KeyName) -> LeakRow:
         ),
     )
     why = f"Sweeps of one table are planned from the list by table: {keys('sort')} groups by table."
-    return LeakRow(row, leak_detail.test_detail(one), why_not_swept=why)
+    return LeakRow(row, leak_detail.test_detail(one), why_not_swept=why, has_rows=True)
 
 
 def _left_by(attribution: Sequence[Attribution]) -> Cell:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, ClassVar
 
 from textual import on
@@ -10,7 +10,6 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.message import Message
 
-from pgwatch_tests.leaks.attribution.rows_by_test import TestLeak, by_test
 from pgwatch_tests.leaks.model import LeakReport
 from pgwatch_tests.locks.model import Party
 from pgwatch_tests.reports.leaks import leak_calm, leak_json
@@ -24,7 +23,15 @@ from pgwatch_tests.text.toned_text import Cell
 from pgwatch_tests.tui.answers.leak_trend import LeakTrend
 from pgwatch_tests.tui.keys.tab_keys import LEAK_KEYS
 from pgwatch_tests.tui.screens.leak import LeakScreen, ReadRows
-from pgwatch_tests.tui.tabs.leak_rows import COLUMNS, LeakGrouping, LeakKeys, LeakRow, leak_rows, test_rows
+from pgwatch_tests.tui.tabs.leak_rows import (
+    COLUMNS,
+    LeakGrouping,
+    LeakKeys,
+    LeakRow,
+    knows_tests,
+    leak_rows,
+    test_rows,
+)
 from pgwatch_tests.tui.tabs.tab import LOW, DashboardTab, TabData
 from pgwatch_tests.tui.widgets.detail_pane import DetailPane
 from pgwatch_tests.tui.widgets.still_text import StillText
@@ -72,7 +79,7 @@ class LeaksTab(DashboardTab):
         self._trouble = ""
         self._wanted: LeakGrouping = "table"
         self._by: LeakGrouping = "table"
-        self._tests: tuple[TestLeak, ...] = ()
+        self._knows_tests = False
         self._rows: dict[str, LeakRow] = {}
         self._built: tuple[object, ...] = ()
         """What the rows were made of: they are made anew for another count only."""
@@ -117,7 +124,7 @@ class LeaksTab(DashboardTab):
 
     def offers(self, action: str) -> bool:
         if action == "sort":
-            return self._report is not None and bool(by_test(self._report.tables))
+            return self._report is not None and knows_tests(self._report)
         if action == "turn":
             return bool(self._rows)
         if action == "copy":
@@ -176,7 +183,7 @@ class LeaksTab(DashboardTab):
 
     def sort_next(self) -> str:
         """Groups by table or by test; returns a notification: the new grouping, or why there is no other."""
-        if self._wanted == "table" and not (self._report and by_test(self._report.tables)):
+        if self._wanted == "table" and not (self._report and knows_tests(self._report)):
             return "Can't group by test: no test is known for these rows."
         self._wanted = "test" if self._wanted == "table" else "table"
         self.redraw()
@@ -194,21 +201,21 @@ class LeaksTab(DashboardTab):
 
     def _build(self) -> None:
         report = self._report
-        tests = self._tests = by_test(report.tables) if report else ()
+        self._knows_tests = report is not None and knows_tests(report)
         # Rows without a known test can only be grouped by table.
-        by: LeakGrouping = self._wanted if tests else "table"
+        by: LeakGrouping = self._wanted if self._knows_tests else "table"
         if by != self._by:
             self._by = by
             self.table.use(COLUMNS[by])
         everything: Sequence[LeakRow] = ()
         if report is not None and by == "test":
-            everything = test_rows(tests, self.key)
+            everything = test_rows(report, self._keys, self._trend.before)
         elif report is not None:
             everything = leak_rows(report, self._keys, self._trend.before)
         self._rows = {one.row.key: one for one in everything}
 
     def _show_rows(self) -> None:
-        report, everything, tests = self._report, self._rows.values(), self._tests
+        report, everything = self._report, self._rows.values()
         empty: Cell
         if report is None:
             empty = f"Not counted: {plain(self._trouble)}" if self._trouble else "Counting leaked rows …"
@@ -217,20 +224,26 @@ class LeaksTab(DashboardTab):
         else:
             empty = joined(leak_calm.nothing_left(report, is_stale=bool(self._trouble)))
         shown = [one for one in everything if self.row_filter.fits(one.row.texts)]
-        # What has no rows to count stays below.
-        counted = [one.row for one in shown if one.table or self._by == "test"]
-        others = [one.row for one in shown if not (one.table or self._by == "test")]
-        self.show_rows([*self.in_order(counted), *others], empty)
+        self.show_rows([one.row for one in self._placed(shown)], empty)
         self.show_order("Rows", "▼")
         self._show_detail()
         by_words = (
             ""
-            if not tests
+            if not self._knows_tests
             else f"by {self._by}, {self.key('sort')}: by {'test' if self._by == 'table' else 'table'}"
         )
         summary = () if report is None else leak_calm.summary(report, by_words, self._trouble)
         self.query_one("#leaks-summary", StillText).say(summary or "")
         self._show_trend()
+
+    def _placed(self, shown: Sequence[LeakRow]) -> Iterator[LeakRow]:
+        """The rows in their order: what has no rows to count stays below, or under its test."""
+        counted = [one for one in shown if one.has_rows]
+        keys = {one.row.key for one in counted}
+        for one in self.in_order(counted):
+            yield one
+            yield from (left for left in shown if left.below == one.row.key)
+        yield from (one for one in shown if not one.has_rows and one.below not in keys)
 
     @on(LiveTable.RowHighlighted)
     def _follow_cursor(self) -> None:

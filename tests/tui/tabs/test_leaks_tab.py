@@ -22,6 +22,7 @@ from pgwatch_tests.text.times import clock
 from pgwatch_tests.tui.widgets.tables.live_table import LiveTable
 from screenshots.pictures import settled
 from tests.locks.snapshots import snapshot
+from tests.tui.acting import Doing
 from tests.tui.driving import Feed, leak_report, screen_text, text_of
 from tests.tui.tabs.leaking import (
     LEFTOVERS,
@@ -95,14 +96,52 @@ async def test_by_test_and_back(size: tuple[int, int]) -> None:
         known = row_of(app, "test_two_parents_one_slot")
         assert "5  marker" in known
         assert "public.users" in known
-        assert "2  unknown" in row_of(app, "unknown")
-        assert "4711" not in screen_text(app)
+        assert any(line.split()[:3] == ["unknown", "2", "unknown"] for line in table_lines(app))
+        # What is left besides rows is there, too.
+        assert "pid 4711 idle in tx" in screen_text(app)
         await pilot.press("w")
         await settled(pilot)
         assert "s groups by table" in told(app)[-1]
         await pilot.press("s")
         await settled(pilot)
         assert "4711" in screen_text(app)
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_what_a_test_left_besides_rows_stands_under_it_whatever_the_order(
+    size: tuple[int, int],
+) -> None:
+    left = Leftover("idle_in_transaction", "pid 4713", test="tests/a.py::test_without_rows")
+    app = feed(replace(messy(), leftovers=(*LEFTOVERS, left), unchecked=())).dashboard(act=Doing())
+    async with app.run_test(size=size) as pilot:
+        await opened(pilot)
+        await pilot.press("s")
+        await settled(pilot)
+        shown = [line.split() for line in table_lines(app)[1:] if line.strip()]
+        # Each leftover once: that of a test with rows, of one without any, of nobody known.
+        assert [line[0] for line in shown] == [
+            *("test_two_parents_one_slot", "└", "unknown", "test_without_rows"),
+            *("unknown", "unknown", "unknown"),
+        ]
+        assert "test schema test_1717" in " ".join(shown[4])
+        await pilot.press("S")
+        await settled(pilot)
+        assert [line.split()[0] for line in table_lines(app)[1:4]] == [
+            *("unknown", "test_two_parents_one_slot", "└"),
+        ]
+        # Keys do with it what they do by table.
+        await pilot.press("home", "down", "down")
+        await settled(pilot)
+        assert "K ends it, after a question" in screen_text(app)
+
+
+async def test_a_session_with_a_test_is_enough_to_group_by() -> None:
+    app = feed(replace(leak_report(), leftovers=LEFTOVERS[1:2])).dashboard()
+    async with app.run_test(size=(80, 24)) as pilot:
+        await opened(pilot)
+        await pilot.press("s")
+        await settled(pilot)
+        assert "pid 4711 idle in tx" in row_of(app, "test_two_parents_one_slot")
 
 
 async def test_what_is_new_since_the_count_before() -> None:
