@@ -92,8 +92,8 @@ def test_what_a_dry_run_says_goes(owner: Connection[TupleRow], database: Databas
     warning = (
         "half of a table or more would go: 20 of 20 rows of public.bookings, 10 of 12 rows of public.users"
     )
-    assert dry.stderr == f"pgwatch-tests: warning: {database.name}: {warning}\n"
     told = " ".join(dry.stdout.split())
+    assert (told.count(warning), dry.stderr) == (1, "")
     assert "30 rows of 2 tables to remove; 1 kept: too young (1); nothing was changed: add --yes" in told
     acted = json.loads(sweep(home, "-d", database.dsn, "--yes", "--fail", "--format", "json").stdout)
     assert counts(owner) == (2, 0)

@@ -157,13 +157,18 @@ def command(
     reports, reached = _reports(sweeps)
     if reached and (test or run) and not any(one.planned or one.kept or one.not_checked for one in reports):
         options.narrate(_nothing_carries(test, run))
-    for line in _warnings(reports, max_rows):
+    # The text of one database has the sentence itself.
+    told = isinstance(sweeps, SweepReport) and output is None and form in ("table", "markdown")
+    for line in _warnings(reports, max_rows, large_parts=not told):
         options.narrate(line)
     ctx.exit(_exit_code(sweeps, signal_code, fail))
 
 
-def _warnings(reports: Sequence[SweepReport], max_rows: int | None) -> Iterator[str]:
-    """What to mind, a line per database; a line for many of which the same is to be said."""
+def _warnings(reports: Sequence[SweepReport], max_rows: int | None, *, large_parts: bool) -> Iterator[str]:
+    """What to mind, a line per database; a line for many of which the same is to be said.
+
+    With `large_parts`, also where half of a table or more goes.
+    """
     from pgwatch_tests.reports.sweeps import sweep_remarks, sweep_words
     from pgwatch_tests.text.plain_text import plain
 
@@ -174,7 +179,7 @@ def _warnings(reports: Sequence[SweepReport], max_rows: int | None) -> Iterator[
             rows = f"{plural(report.planned_rows, 'row')} would go, but --max-rows allows {max_rows:,}"
             line = f"with --yes nothing would be done in {where}: {rows}"
             lines.setdefault(f"--max-rows allows {max_rows:,}, and more would go", []).append((where, line))
-        if mind := sweep_remarks.large_parts(report, plain):
+        if large_parts and (mind := sweep_remarks.large_parts(report, plain)):
             line = f"warning: {where}: {mind}"
             lines.setdefault(f"warning: {mind.partition(':')[0]}", []).append((where, line))
         if report.error:
