@@ -33,9 +33,9 @@ def pause_s(
     pace_s = idle_s
     if blocked:
         # A longer interval makes these polls rarer too, as far as deadlocks are still seen twice.
-        often_s = WHILE_BLOCKED_S if idle_s <= _OFTEN_S else blocked_at_most_s
-        # Whole parts of the interval: what is due with it isn't late.
-        few_s = idle_s / math.ceil(idle_s / often_s)
+        # Else whole parts of the interval: what is due with it isn't late.
+        parts = math.ceil(idle_s / blocked_at_most_s)
+        few_s = WHILE_BLOCKED_S if idle_s <= _OFTEN_S else idle_s / parts
         pace_s = min(idle_s, few_s if blocked <= MANY_WAITERS else MANY_WAITERS_S)
     return max(pace_s - poll_s, min(poll_s * (1 / LARGEST_SHARE - 1), LONGEST_PAUSE_S))
 
