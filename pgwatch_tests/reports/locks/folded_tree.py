@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -139,7 +139,7 @@ class _Builder:
         self.rows: list[FoldedRow] = []
         self._graph = graph
         self._switched = switched
-        self._selected = selected
+        self._in_sight = _with_those_above(graph, selected)
         self._all_open = all_open
         cycles = (*graph.snapshot.deadlocks, *graph.snapshot.probable_deadlocks)
         self._deadlocked = frozenset(party for cycle in cycles for party in cycle)
@@ -215,7 +215,7 @@ class _Builder:
                 continue
             rest: list[Branch[Party]] = []
             for number, one in enumerate(members):
-                first = number < FIRST_SHOWN or self._is_selected(one)
+                first = number < FIRST_SHOWN or one.node in self._in_sight
                 (lines if first else rest).append(one)
             if rest:
                 lines.append(_Rest(tuple(rest), str(lock), self._queue(rest, branch.node)))
@@ -230,9 +230,6 @@ class _Builder:
             -(self._graph.wait_s(party) or 0.0),
             party,
         )
-
-    def _is_selected(self, branch: Branch[Party]) -> bool:
-        return self._selected is not None and key_of(self._graph, branch.node) == self._selected
 
     def _lock(self, waiter: Party, blocker: Party) -> LockTag | str:
         edge = self._graph.edge(waiter, blocker)
@@ -250,6 +247,30 @@ class _Builder:
             max((self._graph.wait_s(party) or 0.0 for party in waiting), default=0.0),
             blocker,
         )
+
+
+def _with_those_above(graph: LockGraph, selected: str | None) -> frozenset[Party]:
+    """The party of a row's key, and those that it is shown below; none of a queue's."""
+    name = "" if selected is None else selected.partition(" of ")[0]
+    one = next((party for party in graph.nodes if str(party) in (name, selected)), None)
+    if one is None or key_of(graph, one) != selected:
+        return frozenset()
+    found = {one}
+    above = _those_above(next(tree for tree in graph.trees if tree.node == graph.shown_behind[one]))
+    while one := above.get(one):
+        found.add(one)
+    return frozenset(found)
+
+
+def _those_above(tree: Branch[Party]) -> Mapping[Party, Party]:
+    """Below whom each is shown in full in a tree."""
+    above: dict[Party, Party] = {}
+    todo = [tree]
+    while todo:
+        branch = todo.pop()
+        above.update({child.node: branch.node for child in branch.children if not child.again})
+        todo.extend(branch.children)
+    return above
 
 
 def _kept(tree: Branch[Party], fits: Fits) -> Branch[Party] | None:

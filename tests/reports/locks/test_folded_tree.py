@@ -141,6 +141,17 @@ def repeats(row: FoldedRow) -> bool:
     return not isinstance(row.shown, Queue) and row.shown.again
 
 
+def test_a_row_below_one_of_a_queue_stays_in_sight_with_it() -> None:
+    behind_1 = [edge(pid, 1) for pid in (4, *range(5, 16))]
+    deadlocks = [edge(1, 4), edge(14, 15), edge(15, 14)]
+    graph = LockGraph(settled((*behind_1, *deadlocks, edge(2, 5))))
+    key = key_of(graph, Party(2))
+    assert key not in {row.key for row in folded_rows(graph)}
+    shown = {row.key for row in folded_rows(graph, selected=key)}
+    assert {key, key_of(graph, Party(5))} <= shown
+    assert key_of(graph, Party(13)) not in shown
+
+
 @given(edges(), st.integers(0, 40))
 def test_the_selected_row_is_never_in_a_closed_queue(found: tuple[Edge, ...], number: int) -> None:
     graph = LockGraph(settled(found))
