@@ -209,6 +209,13 @@ def test_the_maintenance_database_itself_may_let_nobody_in(server: EmbeddedServe
         holder.execute("LOCK TABLE pg_catalog.pg_class")
         with pytest.raises(CannotConnectError, match="no answer"):
             examine(settings(server.dsn(), connect_timeout_s=1.0))
+        left = (
+            "SELECT pid FROM pg_stat_get_activity(NULL) WHERE datid IS NOT NULL AND pid <> pg_backend_pid()"
+        )
+        holder.rollback()
+        holder.autocommit = True
+        # It comes to its end once it may look at the table: nobody holds its connection any more.
+        wait_until(lambda: holder.execute(left).fetchall() == [], message="the attempt is over")
 
 
 def test_a_function_that_was_taken_away(

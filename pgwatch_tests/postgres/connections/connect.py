@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -142,15 +143,25 @@ def no_answer(dsn: Dsn, patience_s: float) -> NoAnswerError:
 def _cannot_connect(dsn: Dsn, timeout_s: float) -> Iterator[None]:
     try:
         yield
-    except (TimeoutError, errors.ConnectionTimeout):
+    except (TimeoutError, errors.ConnectionTimeout) as error:
+        _let_go(error)
         raise no_answer(dsn, timeout_s) from None
     except psycopg.Error as error:
+        _let_go(error)
         # Looked at as it came: a short password is redacted in the middle of words too.
         what_to_do = _advice(str(error))
         reason = f"cannot connect ({_origin(dsn)}): {_reason(redact(str(error), dsn), dsn)}"
         if what_to_do:
             raise NoSlotError(f"{reason}: {what_to_do}") from None
         raise CannotConnectError(reason) from None
+
+
+def _let_go(error: BaseException) -> None:
+    """Closes what a failed attempt has opened: libpq's connection is open as long as any frame has it."""
+    one: BaseException | None = error
+    while one is not None:
+        traceback.clear_frames(one.__traceback__)
+        one = one.__context__
 
 
 _NAMED_BY = "--dsn or DATABASE_URL names a server"
