@@ -199,9 +199,13 @@ def states(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(autouse=True)
 def state(states: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The account's state directory, as far as a test knows: history and ended leases of this test alone."""
+    """The account's state directory, as far as a test knows: history and ended leases of this test alone.
+
+    What somebody prefers on this machine isn't known there, either.
+    """
     place = states / unique_name()
     monkeypatch.setenv("XDG_STATE_HOME", str(place))
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(place / "config"))
     return place
 
 

@@ -104,7 +104,8 @@ def test_plain_run_is_seen_and_keeps_others_from_being_alone(
     # Its session isn't in the suite's database, and its id is leased.
     with psycopg.connect(server.dsn(), autocommit=True) as outside:
         query = "SELECT count(*) FROM pg_stat_activity WHERE datname = %s"
-        assert outside.execute(query, [database.name]).fetchone() == (0,)
+        # That of the look above may still be ending.
+        wait_until(lambda: outside.execute(query, [database.name]).fetchone() == (0,), message="no session")
     second = run("22222222")
     with pytest.raises(
         RefusedError, match=rf"{database.name} isn't free: run 11111111, anna@here, for .*--lane"

@@ -100,10 +100,11 @@ def test_keys_sizes_and_a_tunnel_that_is_opened_again(
             columns = tab.size[0]
             opened.size(800, 500)
             wait_until(lambda: tab.size[0] < columns)
+            tab.shows("/100 conns")
             (dashboard,) = running.dashboards()
         tab.says("The connection is lost. Trying again")
         with tunnel(near, running.port, host):
-            tab.shows("State", "Query", str(holder.info.backend_pid))
+            tab.shows("State", "Waits for", str(holder.info.backend_pid))
             assert running.dashboards() == [dashboard]
             opened.press("1")
             tab.shows("Blocks", "test_holder")

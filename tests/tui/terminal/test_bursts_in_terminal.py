@@ -29,7 +29,7 @@ from tests.waiting import wait_until
 SESSIONS = 400
 BURSTS = int(os.environ.get("BURSTS", "8"))
 NAME = "pytest:gw0 tests/test_a.py::test_victim"
-ASKS = "n no ─"
+ASKS = " n no "
 # Typed after `/`, and typed into the tree: the first four of each are of different kinds.
 FILTERS = ("Key", "queue", "Cyy", "1K2Ky", "Kyle", "KyKyKy", "quit yes", "Ky K y")
 QUESTIONS = ("Ky", "CKyy", "K\ry", "2jjKy", "Kyyyy", "KKy", "Cy", "2Ky", "1C\r\ry")
