@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import socket
-import tempfile
 import threading
 from pathlib import Path
 
@@ -21,7 +20,7 @@ from pgwatch_tests.record.recording.reader import Recording
 from pgwatch_tests.record.results import ResultsDirectory
 from pgwatch_tests.settings.load import Flags
 from pgwatch_tests.settings.load import load as load_settings
-from tests.cli.running import as_ordinary_account
+from tests.cli.running import held_by_file_modes
 
 PIPE = "it is a named pipe, not a file"
 
@@ -101,12 +100,11 @@ def test_patterns(tmp_path: Path) -> None:
     assert foreign_files.fixed_part(Path("/x/a[1]/b/*.xml")) == Path("/x")
 
 
-def test_closed_directories_that_may_hold_what_fits() -> None:
-    # pytest's own directories may be entered by their owner alone.
-    with tempfile.TemporaryDirectory() as name, as_ordinary_account(Path(name)) as home:
+def test_closed_directories_that_may_hold_what_fits(tmp_path: Path) -> None:
+    with held_by_file_modes():
         for folder, mode in (("art/closed", 0), ("art/unlisted", 0o100), ("art/open", 0o700)):
-            (home / folder / "deep").mkdir(parents=True)
-            (home / folder).chmod(mode)
+            (tmp_path / folder / "deep").mkdir(parents=True)
+            (tmp_path / folder).chmod(mode)
         try:
             for pattern, closed in (
                 ("art/*/x.xml", ["art/closed"]),
@@ -117,8 +115,8 @@ def test_closed_directories_that_may_hold_what_fits() -> None:
                 ("art/open/*.xml", []),
                 ("none/*.xml", []),
             ):
-                found = foreign_files.closed_directories(home / pattern)
-                assert [str(one.relative_to(home)) for one in found] == closed, pattern
+                found = foreign_files.closed_directories(tmp_path / pattern)
+                assert [str(one.relative_to(tmp_path)) for one in found] == closed, pattern
         finally:
-            for path in (home / "art").iterdir():
+            for path in (tmp_path / "art").iterdir():
                 path.chmod(0o700)

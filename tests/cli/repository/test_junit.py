@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
 from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
@@ -14,7 +13,7 @@ from pgwatch_tests.identity.junit_reader import read_cases
 from pgwatch_tests.junit.verdicts import judged_tests
 from pgwatch_tests.record import run_files
 from pgwatch_tests.record.results import ResultsDirectory, RunRecord
-from tests.cli.running import as_ordinary_account, pgwatch
+from tests.cli.running import held_by_file_modes, pgwatch
 from tests.record.made_events import facts
 from tests.record.recordings import make_recording
 
@@ -64,16 +63,14 @@ def test_what_matches_nothing_is_told_once(tmp_path: Path) -> None:
 
 
 def test_a_closed_directory_is_one_that_cannot_be_read(tmp_path: Path) -> None:
-    pgwatch(tmp_path, "junit", "none/*.xml")  # late imports, before the account changes
-    # pytest's own directories may be entered by their owner alone.
-    with tempfile.TemporaryDirectory() as name, as_ordinary_account(Path(name)) as home:
-        shard(home, "closed")
-        (home / "closed").chmod(0)
+    with held_by_file_modes():
+        shard(tmp_path, "closed")
+        (tmp_path / "closed").chmod(0)
         try:
             paths = ("closed/*.xml", "closed/junit.xml", "closed", "*/junit.xml", ".")
-            done = [pgwatch(home, "junit", path, "--fail") for path in paths]
+            done = [pgwatch(tmp_path, "junit", path, "--fail") for path in paths]
         finally:
-            (home / "closed").chmod(0o700)
+            (tmp_path / "closed").chmod(0o700)
     for path, one in zip(paths, done, strict=True):
         assert one.returncode == 4, path
         assert "closed can't be read: Permission denied" in one.stdout, path

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import tempfile
 import uuid
 from pathlib import Path
 
@@ -13,7 +12,7 @@ from psycopg.conninfo import make_conninfo
 
 from pgwatch_tests.lint.rules import RULES
 from pgwatch_tests.lint.syntax import typescript_tree
-from tests.cli.running import as_ordinary_account, pgwatch
+from tests.cli.running import held_by_file_modes, pgwatch
 from tests.lint.suites import write
 from tests.servers.sessions import Connect, Database
 
@@ -200,20 +199,19 @@ def test_the_rule_on_comments_is_chosen_as_any_other(tmp_path: Path) -> None:
 def test_what_is_closed_is_told_where_tests_may_be(tmp_path: Path) -> None:
     code = "import time\ndef test_a():\n    time.sleep(1)\n"
     (tmp_path / "test_a.py").write_text(code)
-    pgwatch(tmp_path, "lint", "--fail")  # late imports, before the account changes
-    # pytest's own directories may be entered by their owner alone.
-    with tempfile.TemporaryDirectory() as name, as_ordinary_account(Path(name)) as home:
-        (home / "test_a.py").write_text(code)
-        closed = [home / "pgdata", home / "tests" / "db", home / "test_b.py"]
+    with held_by_file_modes():
+        (tmp_path / "test_a.py").write_text(code)
+        closed = [tmp_path / "pgdata", tmp_path / "tests" / "db", tmp_path / "test_b.py"]
         for path in closed[:2]:
             path.mkdir(parents=True)
         closed[2].write_text(code)
         for path in closed:
             path.chmod(0)
         try:
-            whole = pgwatch(home, "lint", "--fail")
+            whole = pgwatch(tmp_path, "lint", "--fail")
             named = [
-                pgwatch(home, "lint", path, "--fail") for path in ("pgdata", "test_b.py", "pgdata/test_c.py")
+                pgwatch(tmp_path, "lint", path, "--fail")
+                for path in ("pgdata", "test_b.py", "pgdata/test_c.py")
             ]
         finally:
             for path in closed:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import tempfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +11,7 @@ import pytest
 from pgwatch_tests.identity.application_name import compose
 from pgwatch_tests.record.model import RecordingHeader
 from pgwatch_tests.record.recording.writer import RecordingWriter
-from tests.cli.running import as_ordinary_account, pgwatch
+from tests.cli.running import held_by_file_modes, pgwatch
 from tests.record.recordings import BEGAN, leak_report, make_recording, story
 
 
@@ -51,23 +50,23 @@ def test_what_cannot_be_read_is_named_and_stops_nothing(recording: Path, tmp_pat
 
 
 def test_what_may_not_be_read_is_named_and_stops_nothing(recording: Path, tmp_path: Path) -> None:
-    # What they import late has to be there: the ordinary account may not be let to where Python is.
-    for command in (["report", str(recording), "--format", "json"], ["replay", str(recording), "--once"]):
-        assert pgwatch(tmp_path, *command).returncode == 0
-    # pytest's own directories may be entered by their owner alone.
     content = recording.read_bytes()
-    with tempfile.TemporaryDirectory() as name, as_ordinary_account(Path(name)) as home:
-        for path in (home / "suite.pgwatch", home / "other.pgwatch", home / "shards" / "2" / "suite.pgwatch"):
+    with held_by_file_modes():
+        for path in (
+            tmp_path / "suite.pgwatch",
+            tmp_path / "other.pgwatch",
+            tmp_path / "shards" / "2" / "suite.pgwatch",
+        ):
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(content)
-        for path in (home / "other.pgwatch", home / "shards" / "2"):
+        for path in (tmp_path / "other.pgwatch", tmp_path / "shards" / "2"):
             path.chmod(0)
         try:
             files = ("suite.pgwatch", "other.pgwatch", "shards")
-            done = pgwatch(home, "report", *files, "--format", "json")
-            refused = pgwatch(home, "replay", "other.pgwatch", "--once")
+            done = pgwatch(tmp_path, "report", *files, "--format", "json")
+            refused = pgwatch(tmp_path, "replay", "other.pgwatch", "--once")
         finally:
-            (home / "shards" / "2").chmod(0o700)
+            (tmp_path / "shards" / "2").chmod(0o700)
     assert done.returncode == 0
     named = [(one["name"], one["reason"]) for one in json.loads(done.stdout)["unreadable"]]
     assert named == [
