@@ -13,6 +13,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from fnmatch import fnmatchcase
 
 import psycopg
@@ -23,7 +24,7 @@ from pgwatch_tests.identity import application_name
 from pgwatch_tests.identity.application_name import OWN_NAME
 from pgwatch_tests.leaks.baseline.baseline import Baseline
 from pgwatch_tests.leaks.gate import ALL_KINDS, SINCE_KINDS
-from pgwatch_tests.leaks.model import Leftover, LeftoverKind, Unchecked
+from pgwatch_tests.leaks.model import Leftover, LeftoverKind, LeftSession, Unchecked
 from pgwatch_tests.postgres import queries
 from pgwatch_tests.postgres.connections.connection import OwnConnection
 from pgwatch_tests.postgres.server_messages import server_message
@@ -95,6 +96,8 @@ class _Candidate:
     """The repair and its names, as `_mending` takes them."""
     obstacle: str | None = None
     """Why it isn't known whether this is a leftover."""
+    pid: int | None = None
+    backend_start: datetime | None = None
 
 
 def look(
@@ -210,7 +213,9 @@ def _leftover(kind: LeftoverKind, one: _Candidate) -> Leftover:
         detail += f"; connected: {'; '.join(map(_connected, one.connected))}"
     identity = application_name.parse(one.application_name)
     test = identity.test if identity else mask_name(one.application_name)
-    return Leftover(kind, one.name, detail, age_s, test, _mending(one.mend) if one.mend else "")
+    hint = _mending(one.mend) if one.mend else ""
+    session = LeftSession(one.pid, one.backend_start) if one.pid and one.backend_start else None
+    return Leftover(kind, one.name, detail, age_s, test, hint, session)
 
 
 def _connected(session: _Connected) -> str:

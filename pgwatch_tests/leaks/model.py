@@ -124,6 +124,14 @@ class UnreadColumn:
 
 
 @dataclass(frozen=True, slots=True)
+class LeftSession:
+    """A session that was left. A later one may have its pid, but began at another time."""
+
+    pid: int
+    backend_start: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Leftover:
     """Something beside rows that was left behind. `age_s` is in seconds; None where nothing tells."""
 
@@ -135,6 +143,8 @@ class Leftover:
     """The test that a session names, else its application."""
     hint: str = ""
     """The statement that mends it, or what else would."""
+    session: LeftSession | None = None
+    """The session that was left, of `idle_in_transaction`; None of anything else."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,9 @@ SELECT 'pid ' OPERATOR(pg_catalog.||) session.pid AS name,
        CASE
            WHEN session.state IS NULL THEN 'hidden'
            WHEN session.state OPERATOR(pg_catalog.=) 'disabled' THEN 'untracked'
-       END AS obstacle
+       END AS obstacle,
+       session.pid,
+       session.backend_start
 FROM pg_catalog.pg_stat_get_activity(NULL) AS session
 WHERE session.datid OPERATOR(pg_catalog.=) (
     SELECT datid FROM pg_catalog.pg_stat_get_activity(pg_catalog.pg_backend_pid())

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pgwatch_tests.leaks.model import LeakReport
 from pgwatch_tests.reports.leaks import leak_words
-from pgwatch_tests.reports.leaks.leak_remedies import own_pid
 from pgwatch_tests.reports.render.detail_text import KeyName, Line
 from pgwatch_tests.text.numbers import at_least, plural
 from pgwatch_tests.text.plain_text import plain, shortened_middle
@@ -67,7 +66,7 @@ def left_by_sweeps(report: LeakReport, keys: KeyName, *, acts: bool) -> str:
 
     Empty without such a session. `keys` names those of the Leaks tab; with `acts`, one ends sessions.
     """
-    left = sum(own_pid(one) is not None for one in report.leftovers)
+    left = sum(one.session is not None for one in report.leftovers)
     if not left:
         return ""
     ends = f", then {keys('terminate')}" if acts else ""

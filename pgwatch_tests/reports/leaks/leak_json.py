@@ -7,7 +7,14 @@ from dataclasses import asdict
 from datetime import datetime
 
 from pgwatch_tests.accepted_findings import Finding
-from pgwatch_tests.leaks.model import AcceptedUse, BaselineUse, LeakReport, LeaksOfDatabases, TableLeak
+from pgwatch_tests.leaks.model import (
+    AcceptedUse,
+    BaselineUse,
+    LeakReport,
+    LeaksOfDatabases,
+    Leftover,
+    TableLeak,
+)
 from pgwatch_tests.reports import giving_way
 from pgwatch_tests.reports.leaks import leak_words
 from pgwatch_tests.text.times import iso_time
@@ -75,7 +82,7 @@ def _report(report: LeakReport) -> dict[str, object]:
         "skipped": [asdict(table) for table in report.skipped],
         "without_strings": report.without_strings,
         "unread": [asdict(column) for column in report.unread],
-        "leftovers": [asdict(one) | {"test": one.test or None} for one in report.leftovers],
+        "leftovers": [_leftover(one) for one in report.leftovers],
         "unchecked": [asdict(one) for one in report.unchecked],
         "accepted": report.accepted and _accepted(report.accepted),
         "gave_way": giving_way.fields(report.away_s) | {"in_the_way_s": round(report.in_the_way_s, 3)},
@@ -97,6 +104,12 @@ def _table(leak: TableLeak) -> dict[str, object]:
         "samples": leak.samples,
         "attribution": [asdict(one) | {"test": one.test or None} for one in leak.attribution],
     }
+
+
+def _leftover(left: Leftover) -> dict[str, object]:
+    fields = asdict(left) | {"test": left.test or None}
+    del fields["session"]  # its name has the pid
+    return fields
 
 
 def _baseline(baseline: BaselineUse) -> dict[str, object]:

@@ -24,7 +24,6 @@ _SWEPT: dict[LeftoverKind, SweepKind] = {
     "database": "databases",
     "prepared_transaction": "prepared",
 }
-_OWN_PID = re.compile(r"pid ([0-9]+)")
 _STATEMENT = re.compile(r"(?:ALTER|COMMENT|DROP|GRANT|REFRESH|REINDEX|ROLLBACK|SELECT|VACUUM)\b")
 _PYTEST_FILE = re.compile(r"\.py(?:::|$)")
 _FIXES: dict[LeftoverKind, str] = {
@@ -90,7 +89,6 @@ def leftover_copies(one: Leftover) -> tuple[Copyable, ...]:
     """The statement that removes a leftover, if there is one."""
     if one.hint:
         return hint_copies(one.hint)
-    pid = own_pid(one)
     match one.kind:
         case "schema" | "database" | "prepared_transaction":
             return removals(_SWEPT[one.kind], (one.name,))
@@ -99,15 +97,10 @@ def leftover_copies(one: Leftover) -> tuple[Copyable, ...]:
         case "replication_slot":
             drop = f"SELECT pg_drop_replication_slot({literal(one.name)})"
             return (Copyable("the statement that drops it", drop),)
-        case "idle_in_transaction" if pid is not None:
-            return (Copyable("the statement that ends it", f"SELECT pg_terminate_backend({pid})"),)
+        case "idle_in_transaction" if one.session is not None:
+            end = f"SELECT pg_terminate_backend({one.session.pid})"
+            return (Copyable("the statement that ends it", end),)
     return ()
-
-
-def own_pid(one: Leftover) -> int | None:
-    """The pid of a session that was left; None of anything else."""
-    pid = _OWN_PID.fullmatch(one.name) if one.kind == "idle_in_transaction" else None
-    return None if pid is None else int(pid[1])
 
 
 def removals(kind: SweepKind, names: Sequence[str]) -> tuple[Copyable, ...]:

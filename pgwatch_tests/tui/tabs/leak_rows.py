@@ -16,6 +16,7 @@ from pgwatch_tests.leaks.model import (
     LeakReport,
     Leftover,
     LeftoverKind,
+    LeftSession,
     Skipped,
     TableLeak,
     Unchecked,
@@ -73,7 +74,7 @@ class LeakRow:
     why_not_swept: str = ""
     table: str = ""
     """The table whose rows `enter` reads, `schema.table`; empty for anything else."""
-    pid: int | None = None
+    session: LeftSession | None = None
     """The session that was left; None of anything else."""
     has_rows: bool = False
     """Whether it counts leaked rows, by which they are sorted."""
@@ -260,10 +261,9 @@ def _leftover_row(one: Leftover, before: _Before | None, keys: LeakKeys) -> Leak
         ),
     )
     part = leak_remedies.part_of_leftover(one)
-    pid = leak_remedies.own_pid(one)
     to_ask = leak_remedies.part_to_ask_about(one) if keys.removes else None
     does = [keys.asks_about_this] if to_ask else [keys.sweeps_this] if keys.sweeps and part else []
-    does += [keys.ends_it] if keys.acts and pid is not None else []
+    does += [keys.ends_it] if keys.acts and one.session is not None else []
     return LeakRow(
         row,
         leak_detail.leftover_detail(one, tone, keys.name, does=does),
@@ -271,7 +271,7 @@ def _leftover_row(one: Leftover, before: _Before | None, keys: LeakKeys) -> Leak
         to_ask or part,
         to_ask is not None,
         "" if to_ask or part else leak_remedies.why_not_swept(one),
-        pid=pid,
+        session=one.session,
     )
 
 

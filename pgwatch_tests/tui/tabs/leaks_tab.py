@@ -10,7 +10,8 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.message import Message
 
-from pgwatch_tests.leaks.model import LeakReport
+from pgwatch_tests.leaks.model import LeakReport, LeftSession
+from pgwatch_tests.locks.graph.lock_graph import LockGraph
 from pgwatch_tests.locks.model import Party
 from pgwatch_tests.reports.leaks import leak_calm, leak_json
 from pgwatch_tests.reports.render.detail_text import joined
@@ -75,6 +76,7 @@ class LeaksTab(DashboardTab):
             min_age_s=None if sweeps is None else sweeps.min_age_s,
         )
         self._report: LeakReport | None = None
+        self._data: TabData | None = None
         self._trend = LeakTrend()
         self._trouble = ""
         self._wanted: LeakGrouping = "table"
@@ -103,7 +105,7 @@ class LeaksTab(DashboardTab):
         return at_least(found, not report.skipped) if found or report.skipped else ""
 
     def take(self, data: TabData) -> None:
-        self._report, self._trouble = data.leaks, data.leaks_trouble
+        self._data, self._report, self._trouble = data, data.leaks, data.leaks_trouble
         self._trend = data.leak_trend
 
     @property
@@ -118,7 +120,25 @@ class LeaksTab(DashboardTab):
     @property
     def leads_to(self) -> Party | None:
         row = self._row
-        return None if row is None or row.pid is None else Party(row.pid)
+        return None if row is None or row.session is None else self._now(row.session)
+
+    @property
+    def _graph(self) -> LockGraph | None:
+        return None if self._data is None else self._data.graph
+
+    def _now(self, left: LeftSession) -> Party | None:
+        """The session that was left; None if the last poll has none with its pid, or another one."""
+        party = Party(left.pid)
+        session = None if self._graph is None else self._graph.sessions.get(party)
+        return party if session is not None and session.backend_start == left.backend_start else None
+
+    def _why_gone(self, left: LeftSession) -> str:
+        """Why nothing can be done about a session that was counted and isn't there now."""
+        if self._graph is None:
+            return "No poll has seen any session yet."
+        who = "another session" if Party(left.pid) in self._graph.sessions else "no session"
+        gone = f"The session with pid {left.pid} that was counted is gone: {who} has its pid now."
+        return f"{gone} {self.key('refresh')} looks again."
 
     # Keys.
 
@@ -146,7 +166,10 @@ class LeaksTab(DashboardTab):
         if action == "sweep_this" and row is not None:
             copies = f" {self.key('copy')} copies {row.copies[0].what}." if row.copies else ""
             return f"{row.why_not_swept}{copies}" if row.why_not_swept else self.never(action, parameters)
-        if action in ("follow_advice", "mark") and self.leads_to is not None:
+        left = None if row is None else row.session
+        if action in ("act", "follow_advice", "mark") and left is not None and self._now(left) is None:
+            return self._why_gone(left)
+        if action in ("follow_advice", "mark") and left is not None:
             sessions, ends = self.key("sessions"), self.key("terminate")
             return f"{ends} ends this session; {sessions} opens Sessions with it selected."
         if action == "copy" and row is not None and not row.copies:

@@ -8,7 +8,9 @@ from psycopg import Connection, errors
 from psycopg.rows import TupleRow
 
 from pgwatch_tests.embedded.server import EmbeddedServer
-from pgwatch_tests.leaks.model import LeftoverKind
+from pgwatch_tests.leaks.model import LeftoverKind, LeftSession
+from pgwatch_tests.locks.snapshot.live_source import LiveSource
+from pgwatch_tests.settings.load import Dsn, Settings
 from tests.leaks.leftovers.leftovers_seen import found, is_active, looked, only
 from tests.servers.sessions import Connect, Database, MakeRole, RunningStatement
 from tests.waiting import wait_until
@@ -45,6 +47,19 @@ def test_which_sessions_count(
 
     assert leftover.name == f"pid {aborted.info.backend_pid}"
     assert leftover.detail.startswith("aborted, idle in transaction (aborted), user postgres")
+
+
+@pytest.mark.usefixtures("at_once")
+async def test_it_is_the_session_that_a_poll_of_locks_sees(database: Database, connect: Connect) -> None:
+    connect("left").execute("SELECT 1")
+
+    left = only(database.dsn, "idle_in_transaction").session
+
+    async with LiveSource(Settings(Dsn(database.dsn, "the test"))) as source:
+        snapshot = await source.read()
+    [polled] = [one for one in snapshot.sessions if one.application_name == "left"]
+    assert polled.backend_start is not None
+    assert left == LeftSession(polled.pid, polled.backend_start)
 
 
 @pytest.mark.usefixtures("at_once")

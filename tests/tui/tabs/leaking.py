@@ -13,6 +13,7 @@ from pgwatch_tests.leaks.model import (
     Attribution,
     LeakReport,
     Leftover,
+    LeftSession,
     Skipped,
     TableLeak,
     Unchecked,
@@ -23,7 +24,7 @@ from pgwatch_tests.tui.widgets.still_text import StillText
 from pgwatch_tests.tui.widgets.tables.live_table import LiveTable
 from pgwatch_tests.tui.widgets.themes import tone_styles
 from screenshots.pictures import settled
-from tests.locks.snapshots import snapshot
+from tests.locks.snapshots import session, snapshot
 from tests.tui.driving import Feed, leak_report, screen_text
 
 SIZES = [(80, 24), (140, 40)]
@@ -33,9 +34,20 @@ USERS = TableLeak(
     samples=("par…@test.example.com",),
     attribution=(Attribution(TEST, "marker", 5), Attribution("", "unknown", 2)),
 )
+
+
+def left_session(pid: int, test: str = "") -> Leftover:
+    """A session idle in transaction that `tests.locks.snapshots.session` shows, too."""
+    began = session(pid).backend_start
+    assert began is not None
+    return Leftover(
+        "idle_in_transaction", f"pid {pid}", age_s=12.0, test=test, session=LeftSession(pid, began)
+    )
+
+
 LEFTOVERS = (
     Leftover("schema", "test_1717171717171_4711_x7f3", "12 relations, owner ci", 7500.0),
-    Leftover("idle_in_transaction", "pid 4711", f"test {TEST} (pytest gw0), user app", 12.0, TEST),
+    replace(left_session(4711, TEST), detail=f"test {TEST} (pytest gw0), user app"),
     Leftover("advisory_lock", "42", "pid 4711, idle, user app"),
     Leftover("advisory_lock", "42", "pid 4712, idle, user app"),
 )

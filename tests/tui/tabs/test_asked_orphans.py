@@ -17,7 +17,7 @@ from tests.locks.snapshots import snapshot
 from tests.reports.sweeps.test_orphan_question import PREPARED
 from tests.sweep.reports import NOTHING
 from tests.tui.driving import Feed, leak_report, screen_text, until
-from tests.tui.tabs.leaking import SECRETS, SIZES, messy, told
+from tests.tui.tabs.leaking import SECRETS, SIZES, left_session, messy, told
 from tests.tui.tabs.sweeping import PLAN, Sweeping, press
 
 PART = SweepPart("schemas", "test_gw0", confirmed="4711")
@@ -115,7 +115,7 @@ async def test_plan_question_and_sweep_say_what_no_sweep_removes_and_where_it_is
     sweeping, _ = dashboard()
     sweeping.outcome = PLAN
     left = (
-        Leftover("idle_in_transaction", "pid 4712"),
+        left_session(4712),
         Leftover("prepared_transaction", "left"),
         Leftover("unlogged_table", "public.cache"),
     )
@@ -135,7 +135,7 @@ async def test_plan_question_and_sweep_say_what_no_sweep_removes_and_where_it_is
 
 
 def test_leftovers_of_several_sessions_are_told_together() -> None:
-    left = [Leftover("idle_in_transaction", f"pid {pid}") for pid in (4712, 4713)]
+    left = [left_session(pid) for pid in (4712, 4713)]
     report = replace(leak_report(), leftovers=(*left, Leftover("schema", "test_gw0")))
 
     def told_of(report: LeakReport, *, acts: bool) -> str:

@@ -14,6 +14,7 @@ from pgwatch_tests.leaks.model import (
     FoundRows,
     Leftover,
 )
+from pgwatch_tests.locks.actions.action import SessionAction
 from pgwatch_tests.locks.model import Party
 from pgwatch_tests.sweep.model import SweepPart
 from pgwatch_tests.text.times import in_full
@@ -21,7 +22,7 @@ from pgwatch_tests.tui.screens.confirm import ConfirmScreen
 from pgwatch_tests.tui.widgets.tab_bar import TabBar
 from pgwatch_tests.tui.widgets.tables.live_table import LiveTable
 from screenshots.pictures import settled
-from tests.locks.snapshots import session, snapshot
+from tests.locks.snapshots import MOMENT, session, snapshot
 from tests.tui.acting import Doing
 from tests.tui.driving import Feed, confirm, dialog_text, leak_report, screen_text
 from tests.tui.tabs.leaking import (
@@ -168,6 +169,39 @@ async def test_a_session_that_was_left_is_selected_in_sessions_where_a_key_ends_
             assert "A Do it" not in screen_text(app).splitlines()[-1]
             await pilot.press("A")
             assert told(app)[-1] == "Nobody waits for test_4711 (gw4711, pid 4711): K ends its session."
+
+
+@pytest.mark.parametrize("now", ["another session", "no session"])
+async def test_a_session_that_is_gone_since_the_count_isnt_taken_for_one_with_its_pid(now: str) -> None:
+    left, doing = session(4711, state="idle in transaction"), Doing()
+    source = Feed(snapshot((), (session(3), left)), messy())
+    app = source.dashboard(act=doing)
+    later = replace(session(4711), backend_start=MOMENT + timedelta(seconds=5))
+    async with app.run_test(size=(120, 30)) as pilot:
+        await opened(pilot)
+        await pilot.press("down", "down")
+        source.locks = snapshot((), (session(3), later) if now == "another session" else (session(3),), 60.0)
+        app.action_refresh()
+        await settled(pilot)
+        words = f"The session with pid 4711 that was counted is gone: {now} has its pid now. r looks again."
+        for key in ("K", "C", "A"):
+            await pilot.press(key)
+            await settled(pilot)
+            assert told(app)[-1] == words
+            assert len(app.screen_stack) == 1
+        await pilot.press("2")
+        await settled(pilot)
+        assert app._tab.selected == Party(3)
+        await pilot.press("3")
+        source.locks = snapshot((), (session(3), left), 120.0)
+        app.action_refresh()
+        await settled(pilot)
+        await pilot.press("K")
+        await confirm(pilot)
+        await settled(pilot)
+    [action] = doing.asked
+    assert isinstance(action, SessionAction)
+    assert (action.pid, action.backend_start) == (4711, left.backend_start)
 
 
 @pytest.mark.parametrize("size", SIZES)

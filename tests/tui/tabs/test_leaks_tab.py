@@ -31,6 +31,7 @@ from tests.tui.tabs.leaking import (
     USERS,
     colours,
     feed,
+    left_session,
     lines,
     messy,
     opened,
@@ -111,7 +112,7 @@ async def test_by_test_and_back(size: tuple[int, int]) -> None:
 async def test_what_a_test_left_besides_rows_stands_under_it_whatever_the_order(
     size: tuple[int, int],
 ) -> None:
-    left = Leftover("idle_in_transaction", "pid 4713", test="tests/a.py::test_without_rows")
+    left = left_session(4713, "tests/a.py::test_without_rows")
     app = feed(replace(messy(), leftovers=(*LEFTOVERS, left), unchecked=())).dashboard(act=Doing())
     async with app.run_test(size=size) as pilot:
         await opened(pilot)
