@@ -5,19 +5,27 @@ from __future__ import annotations
 import asyncio
 import html
 import re
+from datetime import timedelta
 from importlib.metadata import version
 from pathlib import Path
 
 from textual.pilot import Pilot
 
+from pgwatch_tests.history.model import HistoryEntry
 from pgwatch_tests.leaks.model import LeakReport
 from pgwatch_tests.locks.actions.action import Action, Outcome
 from pgwatch_tests.locks.model import LockSnapshot
+from pgwatch_tests.locks.snapshot.glance import later
+from pgwatch_tests.sweep.model import SweepReport
 from pgwatch_tests.tui.app import Dashboard
+from pgwatch_tests.tui.tabs.sweep_desk import SweepDesk
 from screenshots.recording import Recording
 from screenshots.zone import local_zone
 
 FOLDER = Path(__file__).parent.parent / "docs" / "pictures"
+
+_REFRESH, _BETWEEN_POLLS = "r", timedelta(seconds=1)
+"""All that was recorded goes on from one refresh to the next: what is blocked adds up."""
 
 # name -> size, and the keys that lead there
 _SCENES: dict[str, tuple[tuple[int, int], tuple[str, ...]]] = {
@@ -25,6 +33,8 @@ _SCENES: dict[str, tuple[tuple[int, int], tuple[str, ...]]] = {
     "locks-80x24.svg": ((80, 24), ("down",)),
     "sessions.svg": ((116, 32), ("2",)),
     "leaks.svg": ((116, 32), ("3",)),
+    "contention.svg": ((116, 32), (*[_REFRESH] * 6, "4")),
+    "sweeps.svg": ((116, 32), ("5", "p")),
     "detail.svg": ((116, 32), ("down", "enter")),
 }
 # What the name of a picture ends with, by the theme that it is drawn in.
@@ -48,22 +58,57 @@ async def _draw_all(recording: Recording) -> dict[str, str]:
     }
 
 
+class _RecordedSweep:
+    """A preview that tells what was recorded."""
+
+    def __init__(self, report: SweepReport) -> None:
+        self._report = report
+
+    async def run(self) -> SweepReport:
+        return self._report
+
+    def stop(self) -> None:
+        """Does nothing: it is over at once."""
+
+    cancel = stop
+
+
+def _desk(recorded: SweepReport) -> SweepDesk:
+    def begin(dry_run: bool, *_: object) -> _RecordedSweep:
+        assert dry_run, "nothing is swept in a picture"
+        return _RecordedSweep(recorded)
+
+    async def history() -> tuple[HistoryEntry, ...]:
+        return ()
+
+    async def report(_: int) -> None:
+        return None
+
+    return SweepDesk(begin, history, report, min_age_s=recorded.min_age_s)
+
+
 async def _draw(recording: Recording, size: tuple[int, int], keys: tuple[str, ...], theme: str) -> str:
+    seen = recording.locks[-1]
+
     async def read_locks() -> LockSnapshot:
-        return recording.locks[-1]
+        return seen
 
     async def read_leaks() -> LeakReport:
         assert recording.leaks is not None
         return recording.leaks
 
+    assert recording.sweep is not None
+
     async def act(_: Action) -> Outcome:
         raise AssertionError("nothing is done in a picture")
 
-    app = Dashboard(read_locks, read_leaks, act=act, clock=lambda: 0.0)
+    app = Dashboard(read_locks, read_leaks, act=act, sweeps=_desk(recording.sweep), clock=lambda: 0.0)
     async with app.run_test(size=size) as pilot:
         app.theme = theme
         await settled(pilot)
         for key in keys:
+            if key == _REFRESH:
+                seen = later(seen, seen.sampled_at + _BETWEEN_POLLS)
             await pilot.press(key)
             await settled(pilot)
         picture = app.export_screenshot(title="pgwatch-tests")
