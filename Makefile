@@ -32,8 +32,8 @@ matrix: .venv ## run the tests that need a server on other PostgreSQLs: make mat
 screenshots: .venv ## draw the pictures and fill in README from the recording, and list the queries
 	$(BIN)/python -m screenshots
 
-BENCH ?= lock_poll
-bench: .venv ## run a benchmark of tests/benchmarks: make bench BENCH=sweep
+BENCH ?= locks.poll
+bench: .venv ## run a benchmark of tests/benchmarks: make bench BENCH=hygiene.sweep
 	$(BIN)/python -m tests.benchmarks.$(BENCH)
 
 docs: .venv ## write the pages that are made of the code, and build the site into site/, links checked

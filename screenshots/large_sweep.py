@@ -9,7 +9,7 @@ from pgwatch_tests.settings.load import Dsn, Settings
 from pgwatch_tests.sweep.model import SweepRequest
 from pgwatch_tests.sweep.run import Sweep
 from screenshots.recording import Recording
-from tests.benchmarks.generated_schema import create, generated
+from tests.benchmarks.hygiene.generated_schema import create, generated
 from tests.servers.server_places import server_directory
 
 _DATABASE = "test_shop"

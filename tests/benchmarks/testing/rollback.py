@@ -1,6 +1,6 @@
 """What `rollback_session` costs beside the recipe by hand, sides drawn at random in one process.
 
-    python -m tests.benchmarks.rollback [rounds]
+    python -m tests.benchmarks.testing.rollback [rounds]
 
 Both insert a row and commit it, and roll it back. The recipe checks no deferred constraints, and its sessions
 share one savepoint.

@@ -16,8 +16,8 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 
 from tests.benchmarks import programs
-from tests.benchmarks.crowd import server
-from tests.benchmarks.endless_polls import POLLED
+from tests.benchmarks.locks.crowd import server
+from tests.benchmarks.locks.endless_polls import POLLED
 from tests.benchmarks.measure import interleave, table, verdict
 from tests.benchmarks.terminal import TerminalProgram
 
@@ -32,7 +32,7 @@ _TPS = re.compile(r"^tps = ([0-9.]+) ", re.MULTILINE)
 
 def main() -> None:
     """Prints transactions a second and paired ratios."""
-    parser = argparse.ArgumentParser("python -m tests.benchmarks.busy_server", description=__doc__)
+    parser = argparse.ArgumentParser("python -m tests.benchmarks.locks.busy_server", description=__doc__)
     parser.add_argument("--pgbench", help="the program (default: the one on PATH)")
     parser.add_argument("--clients", type=int, default=8, help="of pgbench (default: %(default)s)")
     parser.add_argument("--scale", type=int, default=10, help="of pgbench (default: %(default)s)")
@@ -50,7 +50,9 @@ def main() -> None:
         measure += [f"--time={arguments.seconds}", dsn]
         watchers: Mapping[str, Callable[[], AbstractContextManager[object]]] = {
             ALONE: nullcontext,
-            POLLER: lambda: _watching([sys.executable, "-m", "tests.benchmarks.endless_polls", dsn], POLLED),
+            POLLER: lambda: _watching(
+                [sys.executable, "-m", "tests.benchmarks.locks.endless_polls", dsn], POLLED
+            ),
             DASHBOARD: lambda: _watching(programs.ours("dashboard", "--dsn", dsn), _COUNTED),
         }
         samples = interleave(

@@ -1,4 +1,4 @@
-"""What a recording costs: `python -m tests.benchmarks.recording`.
+"""What a recording costs: `python -m tests.benchmarks.runs.recording`.
 
 Size per hour of a busy suite's generated polls, at 0.25 s; processor time of a recorder's process beside
 sessions at work on a real server, as a share of one core, and beside the sampler's; how long a recording of
@@ -35,8 +35,8 @@ from pgwatch_tests.record.recording import layout
 from pgwatch_tests.record.recording.columns import pack, unpack
 from pgwatch_tests.record.recording.reader import Recording
 from pgwatch_tests.record.recording.writer import RecordingWriter
-from tests.benchmarks.busy_polls import BEGAN, Busy, BusySuite
 from tests.benchmarks.measure import interleave, verdict
+from tests.benchmarks.runs.busy_polls import BEGAN, Busy, BusySuite
 from tests.servers.server_places import server_directory
 
 MB_PER_HOUR = 5.0
@@ -203,7 +203,7 @@ def large_recording(directory: Path) -> Path:
 
 def main() -> int:
     """The exit code."""
-    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.recording", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.runs.recording", description=__doc__)
     parser.add_argument(
         "--minutes", type=float, default=20.0, help="of generated polls (default: %(default)g)"
     )

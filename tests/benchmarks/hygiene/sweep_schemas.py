@@ -1,4 +1,4 @@
-"""Sweeps of large generated schemas beside bare SQL: `python -m tests.benchmarks.sweep_schemas`.
+"""Sweeps of large generated schemas beside bare SQL: `python -m tests.benchmarks.hygiene.sweep_schemas`.
 
 Without options, all of it; else `--tables 150 --keys 350` (a schema of so many), `--refusing` (the same with
 triggers that refuse everything), `--chain 10000` (rows by a self key), `--partitions 4000` (with a marked row
@@ -27,9 +27,9 @@ from pgwatch_tests.embedded.server import EmbeddedServer, find_programs
 from pgwatch_tests.settings.load import Dsn, Settings
 from pgwatch_tests.sweep.model import SweepReport, SweepRequest
 from pgwatch_tests.sweep.run import Sweep
-from tests.benchmarks import bare_sweep
-from tests.benchmarks.generated_schema import OLD_MS, create, generated
-from tests.benchmarks.server_log import SETTINGS, logged
+from tests.benchmarks.hygiene import bare_sweep
+from tests.benchmarks.hygiene.generated_schema import OLD_MS, create, generated
+from tests.benchmarks.hygiene.server_log import SETTINGS, logged
 from tests.servers.server_places import server_directory
 
 _FULL, _COPY = "test_full", "test_copy"
@@ -311,7 +311,9 @@ def _writer(dsn: str, hub: str) -> Iterator[list[float]]:
 
 def main() -> int:
     """The exit code."""
-    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.sweep_schemas", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.benchmarks.hygiene.sweep_schemas", description=__doc__
+    )
     parser.add_argument("--tables", type=int)
     parser.add_argument("--keys", type=int, help="default: twice as many")
     parser.add_argument("--rows", type=int, help="default: 6,000, from 300 tables on 9,000")

@@ -1,4 +1,4 @@
-"""What a leak count costs beside bare SQL: `python -m tests.benchmarks.leaks --tables 2000 --rows 2000000`.
+"""What a leak count costs beside bare SQL: `python -m tests.benchmarks.hygiene.leaks --tables 2000`.
 
 A server of its own. Each round runs all ways one after the other, and ratios are of the same round, so that a
 machine that others use as well disturbs them little. Ends with 1 if a budget isn't met.
@@ -38,7 +38,7 @@ _MANY, _ONE = "test_many", "test_one"
 
 def main() -> int:
     """The exit code."""
-    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.leaks", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.hygiene.leaks", description=__doc__)
     parser.add_argument("--tables", type=int, default=2000, help="small tables (default: %(default)s)")
     parser.add_argument(
         "--rows", type=int, default=2_000_000, help="rows of the big table (default: %(default)s)"

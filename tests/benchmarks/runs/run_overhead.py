@@ -1,4 +1,4 @@
-"""What `run` costs a suite: `python -m tests.benchmarks.run_overhead`.
+"""What `run` costs a suite: `python -m tests.benchmarks.runs.run_overhead`.
 
 A command on a server of its own, alone and under `run`, in turns: how much later it starts, how much longer
 it takes by itself, and how long it takes until the report is there. Ends with 1 if a budget isn't met.
@@ -58,7 +58,7 @@ def timed(program: list[str], folder: Path, extra: dict[str, str]) -> tuple[floa
 
 def main() -> int:
     """The exit code."""
-    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.run_overhead", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.runs.run_overhead", description=__doc__)
     parser.add_argument("--seconds", type=float, default=10.0, help="of work, roughly (default: %(default)g)")
     parser.add_argument("--rounds", type=int, default=5, help="default: %(default)s")
     options = parser.parse_args()

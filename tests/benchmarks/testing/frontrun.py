@@ -58,7 +58,7 @@ def main() -> int:
         for name in asked.bugs:
             arguments = ["--inside", server.dsn(), "--seconds", str(asked.seconds), "--bugs", name]
             done = subprocess.run(
-                [command, sys.executable, "-m", "tests.benchmarks.frontrun", *arguments],
+                [command, sys.executable, "-m", "tests.benchmarks.testing.frontrun", *arguments],
                 capture_output=True, text=True, timeout=120 + 8 * asked.seconds,
             )  # fmt: skip
             theirs = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]

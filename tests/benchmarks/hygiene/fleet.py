@@ -1,4 +1,4 @@
-"""What a fleet costs: `python -m tests.benchmarks.fleet --servers 5 --databases 40`.
+"""What a fleet costs: `python -m tests.benchmarks.hygiene.fleet --servers 5 --databases 40`.
 
 Each server has that many databases of some tables each, every tenth with leaked rows. Per round, `leaks` and
 a dry `sweep` go over all of them, once beside each other as they do by default and once one after the other.
@@ -75,7 +75,7 @@ class Connections:
 
 def main() -> int:
     """The exit code."""
-    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.fleet", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.hygiene.fleet", description=__doc__)
     parser.add_argument("--servers", type=int, default=5, help="default: %(default)s")
     parser.add_argument("--databases", type=int, default=40, help="per server; default: %(default)s")
     parser.add_argument("--tables", type=int, default=20, help="per database; default: %(default)s")

@@ -1,4 +1,4 @@
-"""How often churn looks like a deadlock: `python -m tests.benchmarks.churn --seconds 180`.
+"""How often churn looks like a deadlock: `python -m tests.benchmarks.locks.churn --seconds 180`.
 
 A server of its own; ends with 1 if a deadlock was reported, since there can't be one.
 """
@@ -16,7 +16,7 @@ from tests.servers.server_places import server_directory
 
 def main() -> int:
     """The exit code."""
-    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.churn", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.locks.churn", description=__doc__)
     parser.add_argument("--seconds", type=float, default=180.0, help="default: %(default)g")
     parser.add_argument("--workers", type=int, default=14, help="default: %(default)s")
     parser.add_argument(

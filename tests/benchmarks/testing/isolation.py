@@ -1,4 +1,4 @@
-"""Schemas and databases of a test's own beside bare SQL: `python -m tests.benchmarks.isolation`.
+"""Schemas and databases of a test's own beside bare SQL: `python -m tests.benchmarks.testing.isolation`.
 
 In one process, as a worker of a suite: what fixtures share is there. Ends with 1 if a budget isn't met.
 """

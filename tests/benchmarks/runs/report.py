@@ -1,6 +1,6 @@
 """How long a report takes on an hour of 50 busy sessions, polled every 0.25 s: at most 2 s in any format.
 
-    python -m tests.benchmarks.report
+    python -m tests.benchmarks.runs.report
 
 The recording is made first, without a server, from polls of a suite whose sessions wait for one another
 nearly once a second.
@@ -21,8 +21,8 @@ from pathlib import Path
 from pgwatch_tests.record.model import RecordingHeader
 from pgwatch_tests.record.recording.reader import Recording
 from pgwatch_tests.record.recording.writer import RecordingWriter
-from tests.benchmarks.busy_polls import BEGAN, Busy, BusySuite
 from tests.benchmarks.measure import interleave
+from tests.benchmarks.runs.busy_polls import BEGAN, Busy, BusySuite
 
 SECONDS = 3600.0
 AT_MOST_S = 2.0

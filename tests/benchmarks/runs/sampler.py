@@ -1,4 +1,4 @@
-"""What the sampler costs while nothing waits, and while something does: `python -m tests.benchmarks.sampler`.
+"""What the sampler costs, with waits and without: `python -m tests.benchmarks.runs.sampler`.
 
 A server of its own with idle sessions; the processor time of the sampler's process, as a share of one core.
 Ends with 1 if it takes more than 1 % of a core while nothing waits.
@@ -36,7 +36,7 @@ def percent_of_core(process: psutil.Process, seconds: float) -> float:
 
 def main() -> int:
     """The exit code."""
-    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.sampler", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.runs.sampler", description=__doc__)
     parser.add_argument("--seconds", type=float, default=30.0, help="of each case (default: %(default)g)")
     parser.add_argument("--sessions", type=int, default=30, help="default: %(default)s")
     options = parser.parse_args()

@@ -1,6 +1,6 @@
 """How long reading JUnit files takes beside a bare pass of expat over them, and how much memory.
 
-    python -m tests.benchmarks.junit
+    python -m tests.benchmarks.runs.junit
 
 Three cases: 50 MB of 25,000 tests that print 2 kB each, 50 MB of 100,000 tests that print little, and 16
 files of 200 kB. A bare pass counts the cases: expat with a handler of starts and one of ends. The budgets:

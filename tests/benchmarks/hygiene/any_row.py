@@ -1,4 +1,4 @@
-"""What statistics spare a look for any row that is new: `python -m tests.benchmarks.any_row`.
+"""What statistics spare a look for any row that is new: `python -m tests.benchmarks.hygiene.any_row`.
 
 A server of its own with many tables, of which a suite touches a few. Ends with 1 if the two ways differ.
 """
@@ -29,7 +29,7 @@ FILL = "INSERT INTO {} SELECT g, md5(g::text) FROM generate_series(1, {}) AS g"
 
 def main() -> int:
     """The exit code."""
-    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.any_row", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.hygiene.any_row", description=__doc__)
     parser.add_argument("--tables", type=int, default=2000, help="default: %(default)s")
     parser.add_argument("--rows", type=int, default=1000, help="in each table; default: %(default)s")
     parser.add_argument("--touched", type=int, default=5, help="default: %(default)s")

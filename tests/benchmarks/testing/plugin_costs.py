@@ -1,6 +1,6 @@
 """What the plugin costs: per COMMIT, per test and in a suite, hooks in or out by a draw, in one process.
 
-python -m tests.benchmarks.plugin_costs [--rounds N] [--tests N]
+python -m tests.benchmarks.testing.plugin_costs [--rounds N] [--tests N]
 """
 
 from __future__ import annotations
@@ -285,7 +285,7 @@ def at_start(rounds: int) -> None:
 
 def main() -> None:
     """Prints figures and budgets."""
-    parser = argparse.ArgumentParser("python -m tests.benchmarks.plugin_costs", description=__doc__)
+    parser = argparse.ArgumentParser("python -m tests.benchmarks.testing.plugin_costs", description=__doc__)
     parser.add_argument("--rounds", type=int, default=3000, help="tests per driver (default: %(default)s)")
     parser.add_argument("--tests", type=int, default=300, help="tests of each kind (default: %(default)s)")
     options = parser.parse_args()

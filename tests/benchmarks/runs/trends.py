@@ -1,6 +1,6 @@
 """What a history of 100,000 runs costs: a trend, its size, and an addition while eight processes write.
 
-    python -m tests.benchmarks.trends [runs]
+    python -m tests.benchmarks.runs.trends [runs]
 
 The history is in an SQLite file, and in a PostgreSQL; both have the same generated runs of 180 days.
 """
@@ -24,7 +24,7 @@ from pgwatch_tests.history.layout import SCHEMA
 from pgwatch_tests.history.runs.run_store import RunStore
 from pgwatch_tests.history.store import Store
 from pgwatch_tests.settings.load import Dsn
-from tests.benchmarks.generated_runs import DAYS, fill
+from tests.benchmarks.runs.generated_runs import DAYS, fill
 from tests.history.runs.summaries import facts, leak, outcome, pair, summary
 from tests.servers.server_places import server_directory
 

@@ -1,6 +1,6 @@
 """How long `replay` takes to its first picture of a recording of 100 MB, and to any other moment of it.
 
-    python -m tests.benchmarks.replay
+    python -m tests.benchmarks.runs.replay
 
 In processor time, which a busy machine lengthens less than other time. The recording is made first, without a
 server: sessions whose statements are all different, so that a minute of it is as large as a minute can be.
@@ -38,7 +38,7 @@ _STORY_S = 20.25
 
 def main() -> None:
     """Prints medians and the budgets."""
-    parser = argparse.ArgumentParser("python -m tests.benchmarks.replay", description=__doc__)
+    parser = argparse.ArgumentParser("python -m tests.benchmarks.runs.replay", description=__doc__)
     parser.add_argument("--file", type=Path, help="a recording that is there")
     parser.add_argument("--megabytes", type=float, default=100.0, help="of the one that is made")
     parser.add_argument("--rounds", type=int, default=5, help="starts (default: %(default)s)")

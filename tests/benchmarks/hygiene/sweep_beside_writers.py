@@ -1,4 +1,4 @@
-"""How long writers wait beside a sweep: `python -m tests.benchmarks.sweep_beside_writers --users 20000`.
+"""How long writers wait beside a sweep: `python -m tests.benchmarks.hygiene.sweep_beside_writers`.
 
 Four writers add, change and delete users of their own and real ones all the time, and twenty users are locked
 in various ways, while a sweep deletes all the others that tests left. Each round tells the longest statement
@@ -34,7 +34,7 @@ _FULL, _COPY = "test_full", "test_copy"
 def main() -> int:
     """The exit code."""
     parser = argparse.ArgumentParser(
-        prog="python -m tests.benchmarks.sweep_beside_writers", description=__doc__
+        prog="python -m tests.benchmarks.hygiene.sweep_beside_writers", description=__doc__
     )
     parser.add_argument("--users", type=int, default=20_000, help="default: %(default)s")
     parser.add_argument("--rounds", type=int, default=3, help="default: %(default)s")

@@ -1,4 +1,4 @@
-"""What a verdict costs a test, by what it wrote: `python -m tests.benchmarks.verdict`.
+"""What a verdict costs a test, by what it wrote: `python -m tests.benchmarks.hygiene.verdict`.
 
 Three tables of 10,000 rows, among others; a test writes to all three of them, or to none. Sides are drawn at
 random in one process. Ends with 1 if a verdict takes more than 3 ms, or one on a test that wrote nothing more
@@ -115,7 +115,7 @@ class Bench:
 
 def main() -> int:
     """The exit code."""
-    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.verdict", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.hygiene.verdict", description=__doc__)
     parser.add_argument("--tests", type=int, default=300, help="default: %(default)s")
     options = parser.parse_args()
     with ExitStack() as stack:

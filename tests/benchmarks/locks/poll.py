@@ -27,7 +27,7 @@ from pgwatch_tests.postgres.connections.session_settings import Row, SessionLimi
 from pgwatch_tests.postgres.stored_text import bytes_of_text
 from pgwatch_tests.reports.locks.folded_tree import folded_rows
 from pgwatch_tests.settings.load import Dsn
-from tests.benchmarks.crowd import crowd, server
+from tests.benchmarks.locks.crowd import crowd, server
 from tests.benchmarks.measure import interleave, table, timed, verdict
 
 OURS = "our poll, decoded"
@@ -50,7 +50,7 @@ _LIMITS = SessionLimits(statement_timeout_s=120.0, lock_timeout_s=0.5, any_bytes
 
 def main() -> None:
     """Prints medians and ratios for each number of waiters."""
-    parser = argparse.ArgumentParser("python -m tests.benchmarks.lock_poll", description=__doc__)
+    parser = argparse.ArgumentParser("python -m tests.benchmarks.locks.poll", description=__doc__)
     parser.add_argument("--sessions", type=int, default=1000, help="sessions in all (default: %(default)s)")
     parser.add_argument(
         "--waiters", type=int, nargs="+", default=[0, 50, 500], help="how many wait (default: 0 50 500)"

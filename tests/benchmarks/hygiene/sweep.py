@@ -1,4 +1,4 @@
-"""What a sweep costs beside bare SQL: `python -m tests.benchmarks.sweep --users 300000`.
+"""What a sweep costs beside bare SQL: `python -m tests.benchmarks.hygiene.sweep --users 300000`.
 
 A third of the users is marked. Each round deletes the same rows from a copy of the same database, once by a
 sweep and once by the shortest SQL that closes over the foreign keys, locks and deletes in batches of 1,000
@@ -50,7 +50,7 @@ _BARE = (
 
 def main() -> int:
     """The exit code."""
-    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.sweep", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.hygiene.sweep", description=__doc__)
     parser.add_argument("--users", type=int, default=300_000, help="default: %(default)s")
     parser.add_argument("--rounds", type=int, default=3, help="default: %(default)s")
     parser.add_argument("--no-indexes", action="store_true", help="leave the foreign keys without indexes")

@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from tests.benchmarks import programs
-from tests.benchmarks.crowd import Crowd, crowd, server
+from tests.benchmarks.locks.crowd import Crowd, crowd, server
 from tests.benchmarks.measure import interleave, table, verdict
 from tests.benchmarks.terminal import TerminalProgram
 
@@ -33,7 +33,7 @@ _BETWEEN_KEYS_S = 0.17  # no divisor of the poll's interval
 
 def main() -> None:
     """Prints CPU and first paint of both, with and without sessions that wait."""
-    parser = argparse.ArgumentParser("python -m tests.benchmarks.dashboard_cost", description=__doc__)
+    parser = argparse.ArgumentParser("python -m tests.benchmarks.locks.dashboard", description=__doc__)
     parser.add_argument("--sessions", type=int, default=400, help="sessions in all (default: %(default)s)")
     parser.add_argument("--busy", type=int, default=40, help="of them run a statement (default: %(default)s)")
     parser.add_argument(
