@@ -225,7 +225,7 @@ def unblock_now(root: RootBlocker) -> str:
         end = root.free().replace("its", "the blocker's", 1)
         left = release(root.graph, edge.waiter)
         if left.next == root.party:
-            still = len(_alone_without(root, edge.waiter))
+            still = len(root.graph.wait_for_alone(root.party, (edge.waiter,)))
             of_all = f" of {left.blocks:,}" if still < left.blocks else ""
             return (
                 f"To unblock now, first cancel {cancel}: frees {behind:,} at once. "
@@ -236,14 +236,3 @@ def unblock_now(root: RootBlocker) -> str:
     if behind:
         return f"To unblock now, {end}. Or cancel only {cancel}: frees {behind:,}."
     return f"To unblock now, {end}. To cancel {cancel} frees nobody: the others wait for the blocker, too."
-
-
-def _alone_without(root: RootBlocker, gone: Party) -> list[Party]:
-    """Those that would wait for the root alone if `gone` didn't wait any more."""
-    waiters = root.graph.waiters(root.party) - {gone}
-    return [
-        waiter
-        for waiter in waiters
-        if root.graph.blockers(waiter) <= {root.party, gone}
-        and all(group.lock.type != "tuple" for group in root.graph.groups[waiter])
-    ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from copy import copy
 from functools import cached_property
 
@@ -88,19 +88,29 @@ class LockGraph(WaitForGraph[Party]):
             found.update(dict.fromkeys(self.blocked_by(root), root))
         return found
 
-    def wait_for_alone(self, party: Party) -> tuple[Party, ...]:
-        """Returns the waiters of `party` alone: they can continue once it is gone.
+    def wait_for_alone(self, party: Party, gone: Collection[Party] = ()) -> tuple[Party, ...]:
+        """Returns the waiters of `party` alone, of those in `gone` aside: they can continue once it is gone.
 
-        Who is queued for a row's turn (a lock on the tuple) isn't one of them: it waits for the row next.
+        Who is queued for a row's turn (a lock on the tuple) isn't one of them: it waits for the row next. Nor
+        is who waits for a row that several have locked: the server names one of these after the other.
         """
+        none = {party, *gone}
         return tuple(
             waiter
-            for waiter in sorted(self.waiters(party))
+            for waiter in sorted(self.waiters(party).difference(gone))
             if all(
-                group.lock.type != "tuple" and tuple(group.blockers[:2]) == (party,)
+                group.lock.type != "tuple"
+                and len(group.blockers) <= len(none)
+                and none.issuperset(group.blockers)
+                and none.issuperset(group.lock.also_held_by)
                 for group in self.groups[waiter]
             )
         )
+
+    def shares_row_with(self, party: Party) -> Party | None:
+        """Who is waited for by those that wait for a row which `party` has locked, too; None if nobody is."""
+        groups = (group for groups in self.groups.values() for group in groups)
+        return next((group.blockers[0] for group in groups if party in group.lock.also_held_by), None)
 
     def longest_wait_s(self, party: Party) -> float:
         """The longest wait behind `party`, in seconds."""

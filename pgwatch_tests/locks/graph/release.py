@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from pgwatch_tests.locks.graph.lock_graph import LockGraph
@@ -34,47 +34,68 @@ class Release:
 def release(graph: LockGraph, party: Party) -> Release:
     """Returns what a release by `party` leads to, if nobody else does anything."""
     freed = frozenset(graph.wait_for_alone(party))
-    gone = {party, *freed}
-    # Who queued for a row's turn behind it isn't seen to wait for the row's holder, for which it waits.
-    staying = {one for one in graph.waiters(party) - freed if _queues_behind(graph, one, party)}
-    root = graph.root_of(party)
-    if root is None:  # or, in a deadlock, the one that it waits for
-        waited_for = (one for group in graph.groups.get(party, ()) for one in group.blockers)
-        root = next((one for one in waited_for if one in freed), None)
+    after = _After(graph, party, freed)
     following: Party | None = None
     behind: set[Party] = set()
-    if root is not None:
-        following, behind = root, _behind(graph, root, gone, staying)
-    if not behind and freed:
-        following = min(freed, key=lambda one: (-graph.blocks(one), one))
-        behind = _behind(graph, following, gone)
-    others = iter(graph.root_blockers)
-    while not behind and (following := next(others, None)) is not None:
-        behind = set() if following in gone else _behind(graph, following, gone)
-    return Release(
-        freed,
-        graph.blocks(party),
-        following if behind else None,
-        len(behind),
-        len(graph.groups.keys() - gone),
-    )
+    for candidate in after.candidates():
+        if behind := after.behind(candidate):
+            following = candidate
+            break
+    return Release(freed, graph.blocks(party), following, len(behind), len(graph.groups.keys() - after.gone))
 
 
-def _queues_behind(graph: LockGraph, waiter: Party, party: Party) -> bool:
-    return any(group.lock.type == "tuple" and party in group.blockers for group in graph.groups[waiter])
+class _After:
+    """Who waits for whom once `party` has released all, and those in `freed` have what they waited for."""
 
+    def __init__(self, graph: LockGraph, party: Party, freed: frozenset[Party]) -> None:
+        self._graph = graph
+        self._party = party
+        self._freed = freed
+        self.gone = {party, *freed}
+        """Those that wait no more."""
+        self._heirs: dict[Party, set[Party]] = {}
+        """Who goes on waiting for whom it isn't seen to wait for yet, by that blocker."""
+        self._is_shared = False
+        """Whether one of these blockers has locked a row that `party` has locked, too."""
+        for waiter in graph.waiters(party) - freed:
+            self._add_heirs(waiter)
 
-def _behind(
-    graph: LockGraph, blocker: Party, gone: Collection[Party], more: Collection[Party] = ()
-) -> set[Party]:
-    """Those behind `blocker`, and those in `more` with all behind them: without whoever is `gone`, and
-    without those that only wait for these."""
-    all_that_can_be = len(graph.blocked_by(blocker).difference(gone))
-    todo = graph.waiters(blocker).union(more).difference(gone)
-    found = set(todo)
-    # Each in a queue of thousands has all after it behind it: the first ones lead to everybody.
-    while todo and len(found) < all_that_can_be:
-        further = graph.waiters(todo.pop()).difference(gone, found)
-        found |= further
-        todo |= further
-    return found
+    def _add_heirs(self, waiter: Party) -> None:
+        for group in self._graph.groups[waiter]:
+            if self._party not in group.blockers:
+                continue
+            if group.lock.type == "tuple":
+                # It is queued for the turn at a row behind `party`, which waits for the row's holder.
+                for holder in self._graph.blockers(self._party):
+                    self._heirs.setdefault(holder, set()).add(waiter)
+            elif group.lock.also_held_by:
+                self._is_shared = True
+                self._heirs.setdefault(group.lock.also_held_by[0], set()).add(waiter)
+
+    def candidates(self) -> Iterator[Party]:
+        """Yields who may block others then: the party's root blocker, those that are freed, other roots."""
+        graph = self._graph
+        root = graph.root_of(self._party)
+        if root is None:  # or, in a deadlock, the one that it waits for
+            waited_for = (one for group in graph.groups.get(self._party, ()) for one in group.blockers)
+            root = next((one for one in waited_for if one in self._freed), None)
+        yield from () if root is None else (root,)
+        yield from sorted(self._freed, key=lambda one: (-graph.blocks(one), one))
+        holders = (one for one in sorted(self._heirs) if one not in graph.groups)
+        yield from (one for one in dict.fromkeys((*holders, *graph.root_blockers)) if one not in self.gone)
+
+    def behind(self, blocker: Party) -> set[Party]:
+        """Returns those that wait for `blocker` then, directly or through others."""
+        graph, gone = self._graph, self.gone
+        all_that_can_be = len(graph.blocked_by(blocker).difference(gone))
+        todo = self._waiters(blocker)
+        found = set(todo)
+        # Each in a queue of thousands has all after it behind it: the first ones lead to everybody.
+        while todo and (self._is_shared or len(found) < all_that_can_be):
+            further = self._waiters(todo.pop()) - found
+            found |= further
+            todo |= further
+        return found
+
+    def _waiters(self, blocker: Party) -> set[Party]:
+        return self._graph.waiters(blocker).union(self._heirs.get(blocker, ())).difference(self.gone)

@@ -83,8 +83,11 @@ def consequence(graph: LockGraph, action: Action, again: str = "") -> str:
     about the next one; empty for none.
     """
     if not graph.blocks(action.party):
-        root = graph.root_of(action.party)
-        return f"Frees nobody: it waits for {_short(graph, root)} itself." if root else "Nobody waits for it."
+        if root := graph.root_of(action.party):
+            return f"Frees nobody: it waits for {_short(graph, root)} itself."
+        if other := graph.shares_row_with(action.party):
+            return f"Frees nobody yet: {_short(graph, other)} has locked the same row."
+        return "Nobody waits for it."
     if in_vain(graph, action):
         return "Frees nobody."
     found = release(graph, action.party)

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+from hypothesis import given
+from hypothesis import strategies as st
+
 from pgwatch_tests.locks.graph.lock_graph import LockGraph
 from pgwatch_tests.locks.graph.release import release
 from pgwatch_tests.locks.model import LockTag, Party
-from tests.locks.snapshots import edge, snapshot
+from tests.locks.graph.lock_manager import Lock, LockManager, Mode
+from tests.locks.snapshots import edge, session, snapshot
 
 TABLE = LockTag("relation", 5, 16400)
 ROW = LockTag("transactionid", transactionid=700)
@@ -81,3 +87,51 @@ def test_a_waiter_of_two_waits_on_for_the_other() -> None:
     graph = LockGraph(snapshot((edge(2, 1, tag=TABLE), edge(2, 3, tag=TABLE), edge(4, 1, tag=ROW))))
     found = release(graph, Party(1))
     assert (found.freed, found.next, found.blocks) == (frozenset({Party(4)}), Party(3), 1)
+
+
+def shared_row() -> LockGraph:
+    """1 and 3 have locked a row to share it; 2 waits to change it, for 1 first. 4 waits for 2."""
+    first = edge(2, 1, tag=ROW)
+    shared = replace(first, lock=replace(first.lock, also_held_by=(Party(3),)))
+    return LockGraph(snapshot((shared, edge(4, 2, tag=TURN)), (session(3),)))
+
+
+def test_who_waits_for_a_row_that_two_share_is_freed_by_neither_alone() -> None:
+    found = release(shared_row(), Party(1))
+    assert (found.freed, found.next, found.blocks, found.waiting) == (frozenset(), Party(3), 2, 2)
+    assert shared_row().wait_for_alone(Party(1), {Party(3)}) == (Party(2),)
+
+
+def test_who_queued_behind_the_waiter_of_a_shared_row_waits_for_its_holders_next() -> None:
+    found = release(shared_row(), Party(2))
+    assert (found.freed, found.next, found.blocks, found.waiting) == (frozenset(), Party(1), 1, 1)
+
+
+pids = st.integers(1, 7)
+modes: st.SearchStrategy[Mode] = st.sampled_from(("share", "exclusive"))
+asked = st.lists(st.tuples(pids, st.integers(0, 2), modes), max_size=25)
+
+
+@given(asked, st.lists(pids, max_size=2), asked)
+def test_a_release_is_what_a_lock_manager_does(
+    before: list[tuple[int, int, Mode]], ended: list[int], after: list[tuple[int, int, Mode]]
+) -> None:
+    manager = LockManager([Lock(number, is_row=number < 2) for number in range(3)])
+    for one in before:
+        manager.ask(*one)
+    for gone in ended:
+        manager.drop(gone)
+    for one in after:
+        manager.ask(*one)
+    graph = manager.graph
+    for pid in range(1, 8):
+        left = manager.without(pid)
+        found = release(graph, Party(pid))
+        assert found.freed == {Party(one) for one in manager.waiting - {pid} - left.waiting}
+        assert found.blocked == graph.blocks(Party(pid))
+        assert found.waiting == len(left.waiting)
+        if found.next is None:
+            assert not left.graph.root_blockers
+        else:
+            assert found.next in left.graph.root_blockers
+            assert found.blocks == left.graph.blocks(found.next)

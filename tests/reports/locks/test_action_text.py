@@ -134,3 +134,14 @@ def test_hostile_names_are_plain_in_a_question() -> None:
     graph = LockGraph(snapshot((edge(2, 1, tag=ROW),), (session(1, "a\x1b[31m (pid 7)", query="\x1b x"),)))
     cancel = action_on(graph, Party(1), "cancel")
     assert question_about(graph, cancel) == "Cancel the statement of a␛[31m (pid 7) (pid 1)?"
+
+
+def test_who_has_locked_a_row_that_another_is_waited_for_frees_nobody_yet() -> None:
+    first = edge(2, 1, tag=LockTag("transactionid", transactionid=700))
+    shared = replace(first, lock=replace(first.lock, also_held_by=(Party(3),)))
+    graph = LockGraph(snapshot((shared,), (session(3),)))
+    for pid, said in (
+        (1, "Frees nobody at once. Then test_3 (gw3) blocks 1: A again."),
+        (3, "Frees nobody yet: test_1 (gw1) has locked the same row."),
+    ):
+        assert consequence(graph, action_on(graph, Party(pid), "terminate"), "A") == said
