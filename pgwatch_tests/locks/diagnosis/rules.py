@@ -21,7 +21,7 @@ from pgwatch_tests.locks.diagnosis.evidence import (
     with_patience,
 )
 from pgwatch_tests.locks.graph.lock_graph import LockGraph
-from pgwatch_tests.locks.model import Edge, Party
+from pgwatch_tests.locks.model import Edge, Party, Subject
 from pgwatch_tests.locks.waits import statement_text
 from pgwatch_tests.text import durations
 from pgwatch_tests.text.sql_names import literal
@@ -62,6 +62,14 @@ def _in_one_order(root: RootBlocker, edges: Sequence[Edge]) -> str:
     emptied = [statement_text.truncated(root.query_of(edge.waiter)) for edge in edges]
     if all(emptied):
         return table_rules.one_truncate([edge.lock.object for edge in edges if edge.lock.object])
+    if _is_upgrade(edges):
+        each = "Both" if len(edges) == 2 else "All"
+        return (
+            f"{each} have locked that row before, with a weaker lock: take the stronger one at first "
+            "(SELECT … FOR UPDATE), or give each test rows of its own."
+        )
+    if all(edge.subject is not None and edge.subject.kind == "unique_key" for edge in edges):
+        return "Give each test unique data, or make the tests insert these keys in the same order."
     types = {edge.lock.type for edge in edges}
     if types <= {"tuple", "transactionid"}:
         return "Make the tests lock rows in the same order, or give each test rows of its own."
@@ -70,6 +78,19 @@ def _in_one_order(root: RootBlocker, edges: Sequence[Edge]) -> str:
     if types == {"advisory"}:
         return "Make the tests take advisory locks in the same order, or use keys unique to each test."
     return "Make the tests take these locks in the same order."
+
+
+def _is_upgrade(edges: Sequence[Edge]) -> bool:
+    """Whether all wait for one and the same row: each must have locked it, for the others to wait for it."""
+    rows = {_row(edge.subject) for edge in edges}
+    return len(rows) == 1 and None not in rows
+
+
+def _row(subject: Subject | None) -> tuple[object, ...] | None:
+    """What tells a row from all others; None for anything else, and where it isn't known which row it is."""
+    if subject is None or subject.kind != "row" or subject.page is None:
+        return None
+    return subject.database, subject.relations, subject.page, subject.offset
 
 
 def connected_to_database(root: RootBlocker) -> Diagnosis | None:

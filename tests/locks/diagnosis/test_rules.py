@@ -225,7 +225,12 @@ def test_who_holds_an_advisory_lock_for_a_transaction_is_not_told_to(
     ],
 )
 def test_a_deadlock_s_advice_is_about_what_is_waited_for(types: tuple[str, str], advice: str) -> None:
-    shot = snapshot((edge(1, 2, tag=LockTag(types[0])), edge(2, 1, tag=LockTag(types[1]))))
+    rows = [Subject("row", 5, (16400,), 0, offset) for offset in (1, 2)]
+    waits = (
+        edge(1, 2, tag=LockTag(types[0]), subject=rows[0]),
+        edge(2, 1, tag=LockTag(types[1]), subject=rows[1]),
+    )
+    shot = snapshot(waits)
     told = diagnose(LockGraph(settle(settle(None, shot), shot)), Party(1))
     assert advice in told.advice
     assert ("rows" in told.advice) is ("tuple" in types)

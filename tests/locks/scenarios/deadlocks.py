@@ -22,6 +22,7 @@ def deadlock_of_two_with_a_bystander(cast: Cast) -> Truth:
         (hard("one", "other", row(42)), hard("other", "one", row(41)), hard("bystander", "one", row(42))),
         deadlocks=(("one", "other"),),
         causes={"one": "deadlock", "other": "deadlock"},
+        said={"one": ("lock rows in the same order",)},
     )
 
 
@@ -81,6 +82,26 @@ def deadlock_of_two_that_upgrade_a_row_lock(cast: Cast) -> Truth:
         # Who has locked a row already takes no tuple lock: the row itself says that both have.
         (hard("one", "other", row(41)), hard("other", "one", row(41))),
         deadlocks=(parts,),
+        said={"one": ("Both have locked that row before", "SELECT … FOR UPDATE")},
+        unsaid={"one": ("in the same order",)},
+    )
+
+
+@scenario()
+def deadlock_of_two_that_insert_the_same_keys(cast: Cast) -> Truth:
+    cast.run("CREATE TABLE users (email text PRIMARY KEY)")
+    one, other = cast.sessions("one", "other")
+    cast.no_deadlock_check((one, other))
+    insert = "INSERT INTO users VALUES (%s)"
+    one.execute(insert, ["a@test.example.com"])
+    other.execute(insert, ["b@test.example.com"])
+    cast.waits(one, insert, ["b@test.example.com"])
+    cast.waits(other, insert, ["a@test.example.com"])
+    key = "unique key of users (email)"
+    return Truth(
+        (hard("one", "other", key), hard("other", "one", key)),
+        deadlocks=(("one", "other"),),
+        said={"one": ("Give each test unique data", "insert these keys in the same order")},
     )
 
 
