@@ -45,7 +45,8 @@ def _problem(context: Context, call: Call, removal: Removal) -> Problem:
             others = ", ".join(referring[:3]) + (
                 f" and {len(referring) - 3} more" if len(referring) > 3 else ""
             )
-            end = f" {others} refer to it: rows there go as well, or stop it."
+            refer = "refers" if len(referring) == 1 else "refer"
+            end = f" {others} {refer} to it: rows there go as well, or stop it."
     what = f"all rows of {table}" if removal.table else "everything in the database"
     return at(
         call, f"{removal.how} removes {what}, also those of tests that run at the same time.{end}", severity

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from datetime import datetime
 from functools import cache, partial
@@ -20,6 +21,7 @@ from pgwatch_tests.text.numbers import at_least, plural
 TITLE = "pgwatch-tests report"
 MOST_ROWS = 100
 """Rows of each table where nobody asked for another number."""
+_NAME_PARTS = re.compile(r"(?<=::)|(?<=/)|(?<=_)(?=[^_])")
 
 
 def document(report: RunReport, most: int = MOST_ROWS) -> str:
@@ -59,7 +61,7 @@ def _tools() -> Element:
                 "input",
                 type="search",
                 id="filter",
-                placeholder="Filter: test, table, cause …",
+                placeholder="Filter rows",
                 aria_label="Show only rows with these words",
                 spellcheck="false",
                 hidden=True,
@@ -84,7 +86,7 @@ def _told() -> Element:
     return element(
         "div",
         element("p"),
-        element("a", "its row", href="#"),
+        element("a", "Show its row", href="#"),
         element("button", "Close", type="button", class_="tool"),
         id="told",
         class_="told",
@@ -103,17 +105,26 @@ def _head(report: RunReport) -> Iterator[Child]:
         server.waits or server.leaks or server.plugin_findings for server in report.servers
     )
     class_ = "verdict bad" if bad else "verdict warn" if warn else "verdict"
-    yield element("p", run_words.verdict(report, str), class_=class_)
+    yield element("p", *_breakable(run_words.verdict(report, str)), class_=class_)
     if len(runs) == 1 and runs[0].facts is not None:
         facts = runs[0].facts
         yield element(
             "ul",
             *(element("li", line) for line in run_words.about(facts, str)),
             element("li", run_words.utc(facts.began)),
-            element("li", html_text.link("its CI job", facts.ci_url)) if facts.ci_url else None,
+            element("li", html_text.link("CI job", facts.ci_url)) if facts.ci_url else None,
             class_="facts",
         )
     yield _tiles(report)
+
+
+def _breakable(words: str) -> Iterator[Child]:
+    """A sentence whose long names of tests break between their words on a narrow screen."""
+    first, *others = _NAME_PARTS.split(words)
+    yield first
+    for part in others:
+        yield element("wbr")
+        yield part
 
 
 def _tiles(report: RunReport) -> Element:
