@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import re
 import signal
 import sys
 from collections.abc import Generator, Iterable, Iterator
@@ -42,6 +43,14 @@ def suites_plugins(files: Iterable[str]) -> str:
 
 # Who runs in the background of a script inherits an ignored SIGINT, and so would the programs under test.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+# What this machine says of its databases, its CI and its screen is no test's business; which programs of
+# PostgreSQL the tests are to use is. `CI` stays, by which pytest shortens nothing.
+_OF_THE_MACHINE = re.compile(
+    r"PG(?!WATCH_PG_BIN$)|DATABASE_URL$|(?:GITHUB|GITLAB|CI|CIRCLE|BUILDKITE)_"
+    r"|(?:GITLAB_CI|CIRCLECI|BUILDKITE|TF_BUILD|JENKINS_URL|NO_COLOR|FORCE_COLOR|COLUMNS|LINES)$"
+)
+for variable in [name for name in os.environ if _OF_THE_MACHINE.match(name)]:
+    del os.environ[variable]
 # Hundreds of processes run the program: one compiles it for the others.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False

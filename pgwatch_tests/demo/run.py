@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import re
 import signal
 import threading
 import time
@@ -21,6 +23,8 @@ from pgwatch_tests.errors import ConfigurationError
 DATABASE = "demo_booking"
 TERMINATED = 143
 
+# libpq, "Environment Variables"; a service's settings hold even where a connection string has none.
+_OF_LIBPQ = re.compile(r"PG(?!WATCH)")
 # Long enough that one can see a deadlock before the server breaks it.
 _SETTINGS = {"deadlock_timeout": "2s"}
 
@@ -41,6 +45,7 @@ def running_demo(progress: Callable[[str], None]) -> Iterator[Demo]:
         raise ConfigurationError("the demo needs SQLAlchemy: pip install 'pgwatch-tests[demo]'")
     with ExitStack() as stack:
         stack.enter_context(_sigterm_exits())
+        stack.enter_context(_without_libpq_variables())
         server = EmbeddedServer(programs, free_directory("pgwatch-demo-"), _SETTINGS)
         stack.callback(server.close)
         suite = FlakySuite()
@@ -61,6 +66,16 @@ def _close(suite: FlakySuite, progress: Callable[[str], None]) -> None:
     counts = suite.close()
     if counts.tests:
         progress(f"the suite ran {counts.in_words()}")
+
+
+@contextmanager
+def _without_libpq_variables() -> Iterator[None]:
+    """Takes somebody's PGSERVICE, PGOPTIONS and so on out of the environment: they are for other servers."""
+    taken = {name: os.environ.pop(name) for name in list(os.environ) if _OF_LIBPQ.match(name)}
+    try:
+        yield
+    finally:
+        os.environ.update(taken)
 
 
 @contextmanager

@@ -44,6 +44,16 @@ def test_once_prints_a_root_blocker_and_a_leak_and_ends() -> None:
     assert not directory_in(ended.stderr).exists()
 
 
+def test_what_libpq_is_told_of_other_servers_does_not_reach_it() -> None:
+    others = {"PGSERVICE": "none", "PGREQUIREAUTH": "scram-sha-256", "PGOPTIONS": "-c search_path=none"}
+    others |= {"PGHOST": "nowhere.invalid", "PGUSER": "nobody", "PGDATABASE": "none"}
+    ended = subprocess.run(
+        [*COMMAND, "--once"], capture_output=True, text=True, env={**ENVIRONMENT, **others}
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert re.search(r"[1-9]\d* leaked rows? in", ended.stdout)
+
+
 def test_without_a_terminal_it_goes_on_for_the_given_time() -> None:
     begun = time.monotonic()
     ended = subprocess.run(

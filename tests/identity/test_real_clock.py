@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from contextlib import AbstractContextManager
+from datetime import UTC, datetime
 
 import freezegun
 import pytest
@@ -24,7 +25,7 @@ def test_it_is_the_time_of_day() -> None:
     "frozen",
     [
         pytest.param(freezegun.freeze_time("2001-02-03"), id="freezegun"),
-        pytest.param(time_machine.travel("2001-02-03", tick=False), id="time-machine"),
+        pytest.param(time_machine.travel(datetime(2001, 2, 3, tzinfo=UTC), tick=False), id="time-machine"),
     ],
 )
 def test_whoever_freezes_the_time_does_not_reach_it(frozen: AbstractContextManager[object]) -> None:

@@ -30,10 +30,11 @@ class Sweep:
 
     def run(self) -> SweepReport:
         """Raises BeingSweptError if another one is at it."""
-        begun = datetime.now(UTC)
         with psycopg.connect(self._dsn, autocommit=True, application_name="a sweep") as connection:
             if not connection.execute("SELECT pg_try_advisory_lock(%s)", [LOCK]).fetchone() == (True,):
                 raise BeingSweptError("another sweep is running")
+            # It lasts for as long as it has the lock, and a moment less.
+            begun = datetime.now(UTC)
             stopped = self._stopped.wait({"short": 0.5, "long": 60.0, "deaf": 60.0}[self.lasts])
             duration_s = (datetime.now(UTC) - begun).total_seconds()
             return replace(
