@@ -1,7 +1,7 @@
 -- What is in this schema, how much is it, and when was it last created or altered?
 --
 -- One row; none without such a schema. `rows` is what the planner or the statistics think, without counting.
--- `identity` is another one once a relation was created, altered or dropped, and for a schema of the same name on
+-- `identity` is another one once a relation, routine or type was created, altered or dropped, and for a schema on
 -- another server or in another database, whose oid may be the same: both may be copies of one template.
 -- `changed_s`: since the newest of the schema and its relations was created or altered; NULL if commits have no
 -- times.
@@ -24,17 +24,27 @@ WITH target AS (
            pg_catalog.count(*) FILTER (WHERE relkind OPERATOR(pg_catalog.=) ANY ('{v,f,S}')) AS others,
            coalesce(
                pg_catalog.sum(rows) FILTER (WHERE relkind OPERATOR(pg_catalog.=) ANY ('{r,m}')), 0
-           )::bigint AS rows,
-           pg_catalog.md5(
+           )::bigint AS rows
+    FROM relation
+), part AS (
+    SELECT 'r' AS kind, oid, xmin FROM relation
+    UNION ALL
+    SELECT 'f', pg_proc.oid, pg_proc.xmin
+    FROM pg_catalog.pg_proc JOIN target ON pronamespace OPERATOR(pg_catalog.=) target.oid
+    UNION ALL
+    SELECT 't', pg_type.oid, pg_type.xmin
+    FROM pg_catalog.pg_type JOIN target ON typnamespace OPERATOR(pg_catalog.=) target.oid
+), seen AS (
+    SELECT pg_catalog.md5(
                pg_catalog.string_agg(
-                   pg_catalog.concat_ws(' ', oid, xmin::pg_catalog.text), ',' ORDER BY oid
+                   pg_catalog.concat_ws(' ', kind, oid, xmin::pg_catalog.text), ',' ORDER BY kind, oid
                )
            ) AS digest
-    FROM relation
+    FROM part
 ), written AS (
     SELECT xmin AS xid FROM target
     UNION ALL
-    SELECT xmin FROM relation
+    SELECT xmin FROM part
 )
 SELECT pg_catalog.concat_ws(
            ' ',
@@ -57,4 +67,4 @@ SELECT pg_catalog.concat_ws(
                FROM written
            )
        END AS changed_s
-FROM target CROSS JOIN told;
+FROM target CROSS JOIN told CROSS JOIN seen;

@@ -26,7 +26,12 @@ SELECT nspname::pg_catalog.text AS name,
        ) AS kept_until,
        pg_catalog.quote_ident(pg_catalog.pg_get_userbyid(nspowner)) AS owner,
        pg_catalog.quote_ident(current_user) AS asking,
-       pg_catalog.pg_has_role(nspowner, 'USAGE') AS is_ours
+       pg_catalog.pg_has_role(nspowner, 'USAGE') AS is_ours,
+       pg_catalog.quote_ident(pg_catalog.current_database()::pg_catalog.text) AS database,
+       -- Without it, not even its owner may rename a schema.
+       pg_catalog.has_database_privilege(
+           pg_catalog.current_database()::pg_catalog.text, 'CREATE'
+       ) AS may_create
 FROM pg_catalog.pg_namespace
 WHERE nspname OPERATOR(pg_catalog.!~) '^pg_' AND nspname OPERATOR(pg_catalog.<>) 'information_schema'
 ORDER BY nspname;

@@ -16,7 +16,8 @@ from pgwatch_tests.settings.load import Settings
 from pgwatch_tests.sweep.model import SweepPart
 from pgwatch_tests.sweep.orphans.orphan_facts import OrphanFacts, SeenSession
 from pgwatch_tests.sweep.orphans.prepared_transactions import needs_owner, prepared_in
-from pgwatch_tests.sweep.orphans.schemas import schema_facts, why_schema_stays
+from pgwatch_tests.sweep.orphans.schema_fence import schema_facts
+from pgwatch_tests.sweep.orphans.schemas import why_schema_stays
 
 _MOST_MEASURED = 200
 """Tables whose size is asked for: each is locked for a moment."""
@@ -61,7 +62,8 @@ def inspect(settings: Settings, part: SweepPart) -> OrphanFacts | None:
 
 
 def _schema(session: DatabaseSession, part: SweepPart) -> OrphanFacts | None:
-    facts = schema_facts(session, part.name)
+    with session.running():
+        facts = schema_facts(session.connection, part.name)
     if facts is None:
         return None
     clients = session.ask("sweep/schema_sessions", _Client, {"schema": part.name, "own_name": OWN_NAME})

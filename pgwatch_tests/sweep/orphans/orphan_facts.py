@@ -8,6 +8,19 @@ from pgwatch_tests.sweep.model import SweepPart
 
 
 @dataclass(frozen=True, slots=True)
+class SchemaFacts:
+    """The row of queries/sweep/schema_facts.sql."""
+
+    identity: str
+    database: str
+    owner: str
+    tables: int
+    others: int
+    rows: int
+    changed_s: float | None
+
+
+@dataclass(frozen=True, slots=True)
 class SeenSession:
     """A session that has to do with an orphan; the name is foreign text."""
 

@@ -97,7 +97,7 @@ def check_not_leased(name: str, holders: Mapping[str, int | None]) -> None:
 def check_confirmed(identity: str, confirmed: str) -> None:
     """Raises OrphanKeptError if another one of that name was confirmed, or it was altered since."""
     if confirmed != identity:
-        raise OrphanKeptError("changed", "it isn't any more what was asked about")
+        raise OrphanKeptError("changed", "it has changed since the question")
 
 
 def check_kept(kept_until: str) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import psycopg
 from psycopg import errors
@@ -82,10 +82,11 @@ def check_dependents(session: DatabaseSession, schema: str) -> None:
 
 
 @contextmanager
-def second_session(settings: Settings) -> Iterator[OwnConnection]:
+def second_session(settings: Settings, *, read_only: bool = True) -> Iterator[OwnConnection]:
     """Returns a connection for `drop_schema` to look with. Raises OrphanKeptError if none can be opened."""
+    limits = replace(_LOOKING, read_only=read_only)
     try:
-        connection = connect(settings.dsn, _LOOKING, connect_timeout_s=settings.connect_timeout_s)
+        connection = connect(settings.dsn, limits, connect_timeout_s=settings.connect_timeout_s)
     except CannotConnectError as error:
         raise OrphanKeptError(
             "not_checked", f"it takes a second connection to see what else DROP would drop ({error})"
@@ -125,7 +126,7 @@ def drop_schema(session: DatabaseSession, schema: str, stopped: Stopped, beside:
             raise OrphanKeptError("interrupted", "the sweep was stopped")
         _drop(session, schema, (), beside)
     except psycopg.Error as error:
-        raise _kept(error, dropped) from None
+        raise kept_by_server(error, dropped) from None
     except OrphanKeptError as error:
         raise OrphanKeptError(error.reason, f"{error}{_so_far(dropped)}") from None
 
@@ -179,7 +180,8 @@ def _check_dependents(connection: OwnConnection, schema: str) -> None:
         )
 
 
-def _kept(error: psycopg.Error, dropped: int) -> OrphanKeptError:
+def kept_by_server(error: psycopg.Error, dropped: int = 0) -> OrphanKeptError:
+    """Returns why a schema stays after an error of the server, once so many of its parts were dropped."""
     so_far = _so_far(dropped)
     if isinstance(error, errors.LockNotAvailable | errors.DeadlockDetected):
         return OrphanKeptError(

@@ -20,7 +20,6 @@ from pgwatch_tests.sweep.orphans.orphan_loop import (
     OrphanKeptError,
     Stopped,
     SweptOrphans,
-    check_confirmed,
     check_kept,
     check_named,
     check_not_leased,
@@ -33,6 +32,7 @@ from pgwatch_tests.sweep.orphans.schema_drop import (
     drop_schema,
     second_session,
 )
+from pgwatch_tests.sweep.orphans.schema_fence import check_unchanged, fenced
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,24 +45,8 @@ class _Schema:
     owner: str
     asking: str
     is_ours: bool
-
-
-@dataclass(frozen=True, slots=True)
-class SchemaFacts:
-    """The row of queries/sweep/schema_facts.sql."""
-
-    identity: str
     database: str
-    owner: str
-    tables: int
-    others: int
-    rows: int
-    changed_s: float | None
-
-
-def schema_facts(session: DatabaseSession, name: str) -> SchemaFacts | None:
-    """What is in a schema; None if it is gone. Raises what `session.running` does."""
-    return next(iter(session.ask("sweep/schema_facts", SchemaFacts, {"schema": name})), None)
+    may_create: bool
 
 
 def sweep_schemas(
@@ -81,19 +65,28 @@ def sweep_schemas(
         if matches(schema.name, settings.test_schemas)
     ]
     holders = leases.lease_holders(session, [schema.name for schema in schemas])
+    confirmed = "" if request.part is None else request.part.confirmed
 
     def check(schema: _Schema) -> None:
-        if request.part is not None and request.part.confirmed:
-            now = schema_facts(session, schema.name)
-            check_confirmed("" if now is None else now.identity, request.part.confirmed)
+        if confirmed:
+            with session.running():
+                check_unchanged(session.connection, schema.name, confirmed)
             check_not_leased(schema.name, holders)
         else:
             check_named(schema.name, schema.age_s, holders, request)
-        _check(session, schema)
+        _check(session, schema, is_renamed=bool(confirmed))
 
     def drop(schema: _Schema) -> None:
-        with _dependents_readable(), leased(session, schema.name), second_session(settings) as beside:
-            drop_schema(session, schema.name, stopped, beside)
+        with (
+            _dependents_readable(),
+            leased(session, schema.name),
+            second_session(settings, read_only=not confirmed) as beside,
+        ):
+            if not confirmed:
+                drop_schema(session, schema.name, stopped, beside)
+                return
+            with fenced(session, beside, schema.name, confirmed) as name:
+                drop_schema(session, name, stopped, beside)
 
     candidates = (
         Candidate(
@@ -115,17 +108,23 @@ def why_schema_stays(session: DatabaseSession, name: str) -> str:
         for schema in session.ask("sweep/schemas", _Schema):
             if schema.name == name:
                 check_not_leased(name, leases.lease_holders(session, [name]))
-                _check(session, schema)
+                _check(session, schema, is_renamed=True)
                 return ""
     except OrphanKeptError as kept:
         return str(kept)
     return "it is gone"
 
 
-def _check(session: DatabaseSession, schema: _Schema) -> None:
-    """Raises OrphanKeptError if it is kept for somebody, isn't ours, or is used."""
+def _check(session: DatabaseSession, schema: _Schema, *, is_renamed: bool) -> None:
+    """Raises OrphanKeptError if it is kept for somebody, isn't ours, or is used.
+
+    With `is_renamed`, also if our role can't rename it, as is done before a confirmed one is dropped.
+    """
     check_kept(schema.kept_until)
     check_owner(schema.owner, schema.asking, is_ours=schema.is_ours)
+    if is_renamed and not schema.may_create:
+        grant = f"GRANT CREATE ON DATABASE {schema.database} TO {schema.asking}"
+        raise OrphanKeptError("refused", f"needs CREATE in its database ({grant})")
     with _dependents_readable():
         check_droppable(session, schema.name)
 

@@ -1,0 +1,86 @@
+"""The fence around a schema that somebody confirmed: another name, while it is dropped.
+
+No lease tells whether its run is over: a test may be about to use it, or to create something in it. Whoever
+does so finds it by its name, and holds a lock from then on. Once it has another name and nobody holds a lock,
+nobody reaches it any more: what was confirmed is all there is, however many portions its drop takes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import psycopg
+from psycopg.pq import Escaping
+from psycopg.rows import class_row
+
+from pgwatch_tests.errors import PgwatchError
+from pgwatch_tests.postgres import queries
+from pgwatch_tests.postgres.connections.connection import OwnConnection
+from pgwatch_tests.postgres.server_messages import full_server_message
+from pgwatch_tests.postgres.sessions.session import DatabaseSession
+from pgwatch_tests.postgres.stored_text import exact_names, quoted
+from pgwatch_tests.sweep.orphans.orphan_facts import SchemaFacts
+from pgwatch_tests.sweep.orphans.orphan_loop import OrphanKeptError, check_confirmed, leased
+from pgwatch_tests.sweep.orphans.orphan_names import orphan_name
+from pgwatch_tests.sweep.orphans.schema_drop import check_droppable, kept_by_server
+
+
+def schema_facts(connection: OwnConnection, name: str) -> SchemaFacts | None:
+    """Returns what is in a schema; None if it is gone. Raises psycopg.Error."""
+    with connection.cursor(row_factory=class_row(SchemaFacts)) as cursor:
+        exact_names(cursor)
+        query = queries.load("sweep/schema_facts").encode()
+        return cursor.execute(query, {"schema": name}).fetchone()
+
+
+def check_unchanged(connection: OwnConnection, name: str, confirmed: str) -> None:
+    """Raises OrphanKeptError unless a schema is what was confirmed; psycopg.Error."""
+    check_confirmed(_identity(connection, name), confirmed)
+
+
+@contextmanager
+def fenced(session: DatabaseSession, beside: OwnConnection, schema: str, confirmed: str) -> Iterator[str]:
+    """Renames a schema, checks that it is what was confirmed and that nobody uses it, yields its new name.
+
+    After an error it has its name again if all of it is still there. What is left of a part has the name of
+    an orphan: the next sweep continues. `beside` is a second connection to its database, in no transaction.
+    Raises OrphanKeptError if it stays, and what `session.running` does.
+    """
+    name, is_checked = orphan_name(), False
+    with leased(session, name):
+        try:
+            with session.running():
+                _rename(session.connection, schema, name)
+        except psycopg.Error as error:
+            raise kept_by_server(error) from None
+        try:
+            check_unchanged(beside, name, confirmed)
+            check_droppable(session, name)
+            is_checked = True
+            yield name
+        except (psycopg.Error, PgwatchError) as error:
+            if is_checked and _identity(beside, name) != confirmed:
+                raise _called(name, error) from None
+            try:
+                _rename(beside, name, schema)
+            except psycopg.Error as failure:
+                raise _called(name, error, full_server_message(failure)) from None
+            raise
+
+
+def _identity(connection: OwnConnection, name: str) -> str:
+    facts = schema_facts(connection, name)
+    return "" if facts is None else facts.identity
+
+
+def _rename(connection: OwnConnection, before: str, after: str) -> None:
+    escaping = Escaping(connection.pgconn)
+    connection.execute(b"ALTER SCHEMA %b RENAME TO %b" % (quoted(before, escaping), quoted(after, escaping)))
+
+
+def _called(name: str, error: Exception, why: str = "") -> Exception:
+    """The error, with the name that a schema has from now on, and why."""
+    if not isinstance(error, OrphanKeptError):
+        return error
+    return OrphanKeptError(error.reason, f"{error}; it is called {name} now{f' ({why})' if why else ''}")
