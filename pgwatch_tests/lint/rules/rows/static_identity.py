@@ -100,7 +100,7 @@ session.add(User(email=testing.unique_email("user")))        # right
 Without `--dsn` nobody knows which columns are unique, so all are warnings; with it, those of unique columns
 are errors and the others are only told (`info`). Without it, only tables of people (users, accounts …)
 count. Left alone: upserts, tables that the file makes itself, and tests whose fixtures give each worker its
-own database (Django's always do). Under a rollback only `--dsn` can tell, so that it is silent without.
+own database (Django's always do). Under a rollback, it is silent without `--dsn`.
 """,
     "Make it unique: a timestamp or a UUID in it (pgwatch_tests.testing.unique_email, crypto.randomUUID()).",
     (
