@@ -5,12 +5,15 @@ from __future__ import annotations
 from textual import events
 from textual.app import App
 from textual.binding import ActiveBinding
+from textual.screen import Screen
+from textual.widget import Widget
 from textual.widgets import Input
 
-from pgwatch_tests.tui.screens.question import QuestionScreen
+from pgwatch_tests.tui.screens.question import QUIET_S, QuestionScreen
 
 LEAVING = "ctrl+c"
 """Leaves the program from any screen, also where a line is typed: what a terminal's user expects of it."""
+_QUITTING = "q"
 STOPPING = "ctrl+z"
 """Would stop a process of the shell; a dashboard stays, and says why."""
 
@@ -20,8 +23,12 @@ class AppInTypedOrder(App[int]):
 
     Textual dispatches a key to the focused widget, and acts once it bubbles up. Of a burst `/Kate` all five
     keys are with the table by then: the first opens the filter, but `K` ends a session.
+    A key that has answered a question, pressed twice or held down, does nothing else for a moment.
     Ctrl+C leaves and Ctrl+Z is refused with a reason, whatever is open.
     """
+
+    _answered: tuple[str, float] = ("", 0.0)
+    """The last key that has answered a question, and when it came last, by the clock of `events.Key.time`."""
 
     async def on_event(self, event: events.Event) -> None:
         if isinstance(event, events.Key) and not event.is_forwarded:
@@ -40,8 +47,18 @@ class AppInTypedOrder(App[int]):
         if key.key == STOPPING:
             self.refuse(key.key, None)
             return
-        if isinstance(screen, QuestionScreen) and not screen.takes(key):
+        if isinstance(screen, QuestionScreen):
+            if screen.takes(key):
+                await self._do(key, screen, focused)
+                if self.screen is not screen and key.key != _QUITTING:
+                    self._answered = key.key, key.time
             return
+        if key.key == self._answered[0] and key.time - self._answered[1] < QUIET_S:
+            self._answered = key.key, key.time
+            return
+        await self._do(key, screen, focused)
+
+    async def _do(self, key: events.Key, screen: Screen[object], focused: Widget | None) -> None:
         if key.key == "escape":
             screen.clear_selection()
         if isinstance(focused, Input) and key.is_printable:

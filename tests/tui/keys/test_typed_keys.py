@@ -213,3 +213,39 @@ async def test_the_time_counts_at_which_a_key_was_typed() -> None:
         app.post_message(late)
         await settled(pilot)
     assert len(doing.asked) == 1
+
+
+async def test_a_key_that_has_answered_does_nothing_else_for_a_moment() -> None:
+    doing = Doing()
+    app = dashboard(doing)
+    async with app.run_test(size=(80, 24), notifications=True) as pilot:
+        await settled(pilot)
+        burst(app, "K")
+        await until(pilot, lambda: takes_yes(app))
+        # Pressed twice, then held down: each of them puts off the moment.
+        begun_s = events.Key("y", "y").time
+        for after_s in (0.0, 0.1, QUIET_S, 1.9 * QUIET_S):
+            key = events.Key("y", "y")
+            key.time = begun_s + after_s
+            app.post_message(key)
+        await until(pilot, lambda: len(doing.asked) == 1)
+        await settled(pilot)
+        assert app.clipboard == ""
+        # Any other key is a command at once, and so is this one later.
+        later = events.Key("y", "y")
+        later.time = begun_s + 3 * QUIET_S
+        app.post_message(later)
+        await until(pilot, lambda: bool(app.clipboard))
+        assert any(app.clipboard in one.message for one in app._notifications)
+    assert len(doing.asked) == 1
+
+
+async def test_no_twice_asks_once() -> None:
+    """In the list of jobs, and in Locks, `n` is a command as well."""
+    app = dashboard(Doing(), Sweeping(jobs=JOBS))
+    async with app.run_test(size=(80, 24)) as pilot:
+        await settled(pilot)
+        await asked(pilot, asks_about_a_job)
+        burst(app, "n", "n")
+        await settled(pilot)
+        assert len(app.screen_stack) == 1
