@@ -8,7 +8,6 @@ import re
 import tempfile
 import tomllib
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from pgwatch_tests.foreign_files import read_bytes
 from pgwatch_tests.settings.fields import Source, check_keys, parse_seconds
 
 _BARE = re.compile(r"[A-Za-z0-9_-]+")
+_KEYS = ("theme", "refresh", "keymap", "order", "turned", "group", "columns")
 _HEAD = "# Preferences for the dashboard of pgwatch-tests. It rewrites this file, without your comments.\n\n"
 
 
@@ -34,6 +34,8 @@ class DashboardSetting:
     """The heads of the columns that are shown, by tabs."""
     group: Mapping[str, str] = field(default_factory=dict)
     """What rows are grouped by, by tabs; empty for nothing."""
+    turned: Mapping[str, bool] = field(default_factory=dict)
+    """Whether the order of rows is turned around, by tabs."""
 
     def before(self, weaker: DashboardSetting) -> DashboardSetting:
         """This one, with what it leaves open from a weaker one."""
@@ -44,6 +46,7 @@ class DashboardSetting:
             {**weaker.order, **self.order},
             {**weaker.columns, **self.columns},
             {**weaker.group, **self.group},
+            {**weaker.turned, **self.turned},
         )
 
 
@@ -51,7 +54,7 @@ def parse_dashboard(value: object, source: Source) -> DashboardSetting:
     """Parses the table `[tool.pgwatch-tests.dashboard]`, or all of a user's file."""
     if not isinstance(value, dict):
         raise source.wrong("a table")
-    check_keys(value, ("theme", "refresh", "keymap", "order", "group", "columns"), source.name)
+    check_keys(value, _KEYS, source.name)
     theme = value.get("theme", "")
     if not isinstance(theme, str):
         raise ConfigurationError(f"theme of {source.name} must be the name of a theme")
@@ -61,6 +64,9 @@ def parse_dashboard(value: object, source: Source) -> DashboardSetting:
     columns = value.get("columns", {})
     if not isinstance(columns, dict) or not all(_are_words(one) for one in columns.values()):
         raise ConfigurationError(f"columns of {source.name} must be lists of heads, by tabs")
+    turned = value.get("turned", {})
+    if not isinstance(turned, dict) or not all(isinstance(one, bool) for one in turned.values()):
+        raise ConfigurationError(f"turned of {source.name} must be a table of true and false, by tabs")
     return DashboardSetting(
         theme,
         refresh_s,
@@ -68,6 +74,7 @@ def parse_dashboard(value: object, source: Source) -> DashboardSetting:
         _words(value, "order", source),
         {tab: tuple(heads) for tab, heads in columns.items()},
         _words(value, "group", source, may_be_empty=True),
+        dict(turned),
     )
 
 
@@ -97,6 +104,8 @@ class PreferencesFile:
         self._document: dict[str, object] = {}
         # What a CI job does is nobody's preference.
         self._is_written = not environ.get("CI")
+        self._is_new = False
+        """Whether there is no file yet, nor anybody who was told of it."""
         self.trouble = ""
         self.setting = DashboardSetting()
         self._read()
@@ -105,6 +114,7 @@ class PreferencesFile:
         try:
             text = read_bytes(self._path).decode("utf-8")
         except FileNotFoundError:
+            self._is_new = True
             return
         except (OSError, ValueError) as error:
             self._leave(str(error))
@@ -122,20 +132,27 @@ class PreferencesFile:
         self._is_written = False
         self.trouble = f"Your preferences in {self._path} are ignored: {reason}"
 
-    def keep(self, key: str, value: object) -> None:
+    def keep(self, key: str, value: object) -> str:
         """Keeps a preference: a key of the file, `order.sessions` for one in a table.
 
-        Where the file can't be written, it is forgotten at the end.
+        Where the file can't be written, it is forgotten at the end. Returns where preferences are kept, or
+        why not, as a sentence, if there was no file; else an empty string.
         """
         if not self._is_written:
-            return
+            return ""
         table, _, name = key.rpartition(".")
         place = self._document.setdefault(table, {}) if table else self._document
         if not isinstance(place, dict) or place.get(name) == value:
-            return
+            return ""
         place[name] = value
-        with suppress(OSError):
+        is_new, self._is_new = self._is_new, False
+        try:
             self._write(_HEAD + toml(self._document))
+        except OSError as error:
+            told = f"What you change here isn't kept for the next time: {self._path}: {error.strerror}"
+        else:
+            told = f"What you change here is kept for the next time, in {self._path}"
+        return told if is_new else ""
 
     def _write(self, text: str) -> None:
         """Replaces the file in one step: nobody reads half of it."""

@@ -339,6 +339,7 @@ class Dashboard(ActingApp):
         for pane_id in (LOCKS, SESSIONS):
             self._filter_line.set_filter(pane_id, text)
         self._show_tab()
+        self._tab.table.take_first()
 
     def _count_in(self, database: str) -> None:
         from pgwatch_tests.tui.tabs.sweeps_tab import SweepsTab
@@ -363,6 +364,7 @@ class Dashboard(ActingApp):
         """Restarts the sums of the Contention tab."""
         self._latest.reset_contention(paused=self._locks_poller.paused)
         self._show_tab()
+        self._tab.table.take_first()
 
     def never(self, action: str, parameters: tuple[object, ...]) -> str:
         """Why this dashboard never does an action, whatever it shows; empty if it can."""

@@ -31,6 +31,7 @@ class PersonalApp(TabbedApp):
     ) -> None:
         super().__init__(first, later, read_held=read_held, export_to=export_to)
         self._preferences = preferences or Preferences()
+        self._turned = dict(self._preferences.turned)
         if self._preferences.theme in self.available_themes:
             self.theme = self._preferences.theme
         self._theme_at_start = self.theme
@@ -63,12 +64,17 @@ class PersonalApp(TabbedApp):
         order = self._preferences.order.get(name)
         if order is not None and not tab.use_order(order):
             tell(self, f"{tab.TITLE} has no order {order!r}.", failed=True)
+        if tab.TURNS:
+            tab.turned = self._turned.get(name, False)
+        elif self._turned.get(name):
+            tell(self, f"{tab.TITLE} has one order only: it can't be turned.", failed=True)
         if name in self._preferences.columns:
             tab.table.show_only(self._preferences.columns[name])
 
     def keep(self, key: str, value: object) -> None:
-        """Keeps a preference for the next time."""
-        self._preferences.keep(key, value)
+        """Keeps a preference for the next time; tells where, the first time on this machine."""
+        if told := self._preferences.keep(key, value):
+            tell(self, told)
 
     def _keep_theme(self, theme: Theme) -> None:
         if theme.name != self._theme_at_start:
@@ -76,13 +82,18 @@ class PersonalApp(TabbedApp):
             self.keep("theme", theme.name)
 
     def keep_order(self) -> None:
-        """Keeps the order of the open tab."""
-        if self._tab.order:
-            self.keep(f"order.{self._tab.TITLE.lower()}", self._tab.order)
+        """Keeps the order of the open tab, and whether it is turned around."""
+        tab, name = self._tab, self._tab.TITLE.lower()
+        if tab.order:
+            self.keep(f"order.{name}", tab.order)
+        if tab.turned != self._turned.get(name, False):
+            self._turned[name] = tab.turned
+            self.keep(f"turned.{name}", tab.turned)
 
     def action_group(self) -> None:
         """Groups the rows of the open tab by something else, and keeps that."""
         self._tab.group_next()
+        self._tab.table.take_first()
         self.keep(f"group.{self._tab.TITLE.lower()}", self._tab.grouping)
 
     def extra_commands(self) -> list[Command]:

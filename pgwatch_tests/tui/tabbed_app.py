@@ -194,6 +194,7 @@ class TabbedApp(KeyedApp):
     def action_turn(self) -> None:
         """Turns the order of the open tab's rows around."""
         self._tab.turn()
+        self.keep_order()
 
     def action_detail(self) -> None:
         """Opens the selected row in full."""

@@ -42,7 +42,15 @@ def test_a_project_s_preferences(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "line",
-    ["theme = 3", "refresh = 0", "colour = 1", "keymap = 1", "keymap.pause = 1", "columns.leaks = 'a'"],
+    [
+        "theme = 3",
+        "refresh = 0",
+        "colour = 1",
+        "keymap = 1",
+        "keymap.pause = 1",
+        "columns.leaks = 'a'",
+        "turned.leaks = 1",
+    ],
 )
 def test_a_project_s_mistakes_are_named(tmp_path: Path, line: str) -> None:
     with pytest.raises(ConfigurationError, match=r"dashboard"):
@@ -71,12 +79,14 @@ def test_a_flag_is_stronger_than_the_project_and_that_than_the_user(tmp_path: Pa
 def test_what_is_kept_is_there_the_next_time(tmp_path: Path) -> None:
     path = tmp_path / "made" / "dashboard.toml"
     file = PreferencesFile(path, {})
-    file.keep("theme", 'a "name" \x7f \x1b é')
-    file.keep("columns.sessions", ["Test", "pid"])
+    told = file.keep("theme", 'a "name" \x7f \x1b é')
+    assert told == f"What you change here is kept for the next time, in {path}"
+    assert file.keep("columns.sessions", ["Test", "pid"]) == ""
+    assert PreferencesFile(path, {}).keep("turned.sessions", True) == ""
     assert path.read_text().startswith("# Preferences")
     assert "\n[columns]\nsessions = [" in path.read_text()
     assert PreferencesFile(path, {}).setting == DashboardSetting(
-        'a "name" \x7f \x1b é', columns={"sessions": ("Test", "pid")}
+        'a "name" \x7f \x1b é', columns={"sessions": ("Test", "pid")}, turned={"sessions": True}
     )
     assert [one.name for one in path.parent.iterdir()] == ["dashboard.toml"]
 
@@ -99,9 +109,12 @@ def test_in_ci_nothing_is_written(tmp_path: Path) -> None:
 
 
 def test_where_nothing_can_be_written_nothing_is_harmed(tmp_path: Path) -> None:
+    path = tmp_path / "home" / "dashboard.toml"
+    file = PreferencesFile(path, {})
     (tmp_path / "home").write_text("a file where a directory should be")
-    file = PreferencesFile(tmp_path / "home" / "dashboard.toml", {})
-    file.keep("theme", "nord")
+    told = f"What you change here isn't kept for the next time: {path}: "
+    assert file.keep("theme", "nord").startswith(told)
+    assert file.keep("theme", "gruvbox") == ""
     assert (tmp_path / "home").read_text().startswith("a file")
 
 

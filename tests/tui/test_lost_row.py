@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
+from pgwatch_tests.leaks.model import Leftover
 from pgwatch_tests.locks.actions.action import SessionAction
 from pgwatch_tests.locks.graph.settled_waits import settle
-from pgwatch_tests.locks.model import LockSnapshot, LockTag
+from pgwatch_tests.locks.model import LockSnapshot, LockTag, Party
 from pgwatch_tests.tui.widgets.detail_pane import DetailPane
 from pgwatch_tests.tui.widgets.tables import live_table
 from pgwatch_tests.tui.widgets.tables.live_table import LiveTable
 from screenshots.pictures import settled
 from tests.locks.snapshots import edge, session, snapshot
 from tests.tui.acting import Doing
-from tests.tui.driving import Feed, confirm, dialog_text, leak_report, until
+from tests.tui.driving import Feed, confirm, dialog_text, leak_report, text_of, until
+from tests.tui.tabs.sweeping import Sweeping
 
 TABLE, ROW = LockTag("relation", 5, 16400), LockTag("transactionid", transactionid=700)
 
@@ -159,3 +163,88 @@ async def test_a_question_that_is_denied_leaves_the_cursor_where_it_is() -> None
         source.locks = three_troubles(1, cancelled=True)
         await pilot.press("r")
         await until(pilot, lambda: (table.current_key or "").startswith("pid 10 ") and table.cursor_row > 0)
+
+
+def three_sessions(*pids: int, after_s: float = 0.0) -> LockSnapshot:
+    return snapshot((), tuple(session(pid) for pid in pids), after_s)
+
+
+@pytest.mark.parametrize("acts", [True, False])
+async def test_of_sessions_without_groups_none_is_selected_in_the_place_of_one_that_ended(acts: bool) -> None:
+    source, doing = Feed(three_sessions(1, 2, 3), leak_report()), Doing()
+    app = source.dashboard(act=doing)
+    async with app.run_test(size=(100, 24), notifications=True) as pilot:
+        await settled(pilot)
+        await pilot.press("2", "down")
+        tab = app._tab
+        assert tab.selected == Party(2)
+        if acts:
+            await pilot.press("K")
+            await confirm(pilot)
+            await until(pilot, lambda: len(doing.asked) == 1)
+        for after_s in (1.0, 2.0):
+            source.locks = three_sessions(1, 3, after_s=after_s)
+            await pilot.press("r")
+            await until(pilot, lambda: tab.table.row_count == 2)
+            await settled(pilot)
+            assert tab.selected is None
+            await pilot.press("K")
+            words = "The selected row has gone: an arrow key selects another."
+            assert words in text_of(app, "#session-detail StillText")
+            assert [one.message for one in app._notifications][-1] == words
+            assert len(app.screen_stack) == 1
+        await pilot.press("down")
+        assert tab.selected == Party(3)
+        await pilot.press("K")
+        assert len(app.screen_stack) == 2
+    assert len(doing.asked) == acts
+
+
+async def test_a_session_that_is_back_is_selected_again() -> None:
+    """As on the way through the past, and back."""
+    source = Feed(three_sessions(1, 2, 3), leak_report())
+    app = source.dashboard()
+    async with app.run_test(size=(100, 24)) as pilot:
+        await settled(pilot)
+        await pilot.press("2", "down")
+        for pids, selected in (
+            ((1, 3), None),
+            ((3,), None),
+            ((1, 2, 3), Party(2)),
+            ((), None),
+            ((3,), Party(3)),
+        ):
+            source.locks = three_sessions(*pids, after_s=len(pids))
+            await pilot.press("r")
+            await until(pilot, lambda: app._tab.table.row_count == len(pids))  # noqa: B023 (it is awaited here)
+            assert app._tab.selected == selected
+
+
+async def test_whoever_hasnt_moved_the_cursor_or_types_a_filter_has_the_first_row() -> None:
+    source = Feed(three_sessions(1, 2, 3), leak_report())
+    app = source.dashboard()
+    async with app.run_test(size=(100, 24)) as pilot:
+        await settled(pilot)
+        await pilot.press("2")
+        source.locks = three_sessions(2, 3, after_s=1)
+        await pilot.press("r")
+        await until(pilot, lambda: app._tab.table.row_count == 2)
+        assert app._tab.selected == Party(2)
+        await pilot.press("down", "up", "slash", *"test_3", "enter")
+        await until(pilot, lambda: app._tab.table.row_count == 1)
+        assert app._tab.selected == Party(3)
+
+
+async def test_in_leaks_none_is_selected_in_the_place_of_what_is_gone() -> None:
+    left = tuple(Leftover("schema", f"test_{name}") for name in "abc")
+    source = Feed(snapshot(), replace(leak_report(), leftovers=left))
+    app = source.dashboard(sweeps=Sweeping().desk())
+    async with app.run_test(size=(100, 24), notifications=True) as pilot:
+        await settled(pilot)
+        await pilot.press("3", "down")
+        source.leaks = replace(leak_report(), leftovers=(left[0], left[2]))
+        await pilot.press("r")
+        await until(pilot, lambda: app._tab.table.row_count == 2)
+        await pilot.press("w")
+        assert app._tab.table.current_key is None
+        assert len(app.screen_stack) == 1

@@ -6,8 +6,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 
-def _keep_nothing(_key: str, _value: object) -> None:
-    """Keeps nothing."""
+def _keep_nothing(_key: str, _value: object) -> str:
+    """Keeps nothing, and has nothing to tell."""
+    return ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +20,10 @@ class Preferences:
     order: Mapping[str, str] = field(default_factory=dict)
     columns: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     trouble: str = ""
-    keep: Callable[[str, object], None] = _keep_nothing
-    """Keeps a preference: its key, such as `order.sessions`, and its value."""
+    keep: Callable[[str, object], str] = _keep_nothing
+    """Keeps a preference: its key, such as `order.sessions`, and its value. Returns what to tell of it, as a
+    sentence; empty for nothing."""
     group: Mapping[str, str] = field(default_factory=dict)
     """What tabs group their rows by."""
+    turned: Mapping[str, bool] = field(default_factory=dict)
+    """Whether tabs have the order of their rows turned around."""

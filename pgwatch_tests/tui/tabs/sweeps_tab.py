@@ -331,6 +331,7 @@ class SweepsTab(DashboardTab):
             self._progress_timer.pause()
         self._reload_history()
         self.redraw()
+        self.table.take_first()
         if not dry_run and (key := self._state.first_to_ask_about()):
             self.table.select(key)  # what is left to do
         if then is not None:

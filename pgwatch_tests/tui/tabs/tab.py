@@ -15,7 +15,7 @@ from pgwatch_tests.locks.graph.lock_graph import LockGraph
 from pgwatch_tests.locks.model import LockSnapshot, Party
 from pgwatch_tests.reports.render.detail_text import Detail, Labelled
 from pgwatch_tests.text.times import clock
-from pgwatch_tests.text.toned_text import Cell
+from pgwatch_tests.text.toned_text import Cell, Toned
 from pgwatch_tests.tui.answers.leak_trend import LeakTrend
 from pgwatch_tests.tui.widgets.detail_pane import DetailPane
 from pgwatch_tests.tui.widgets.filter_line import RowFilter
@@ -35,6 +35,7 @@ LOW = 18
 """Lines of a screen from which on there is room for more than the list and what is known of its row."""
 _ON_SESSIONS = ("follow_advice", "mark")
 """Those that a tab offers together with `act`."""
+_LOST = "The selected row has gone: an arrow key selects another."
 _TURNED = {"▲": "▼", "▼": "▲"}
 
 
@@ -199,6 +200,8 @@ class DashboardTab(Vertical):
     def show_detail(self, detail: Detail | None, rows: int) -> None:
         """Shows a detail below a table of so many rows."""
         opens = self.key("detail").replace("enter", "⏎")
+        if detail is None and rows and self.table.current_key is None and not self.table.takes_first:
+            detail = Detail((Toned(_LOST, "quiet"),), ())
         self.pane.show(detail, rows, opens)
         self._count_marks()
 
@@ -269,8 +272,10 @@ class DashboardTab(Vertical):
         if action in ("sort", "turn"):
             return f"There is nothing to sort or to group in {self.TITLE}."
         if self.table.current_key is None:
-            if self.table.row_count:
+            if self.table.row_count and self.table.takes_first:
                 return "The selected row has gone. The first one is selected in a moment, or by an arrow key."
+            if self.table.row_count:
+                return _LOST
             return f"No row is selected: there is none in {self.TITLE}."
         if action == "detail":
             return "This row has no detail."

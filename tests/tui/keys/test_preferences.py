@@ -22,8 +22,9 @@ class Kept:
     def __init__(self) -> None:
         self.kept: list[tuple[str, object]] = []
 
-    def keep(self, key: str, value: object) -> None:
+    def keep(self, key: str, value: object) -> str:
         self.kept.append((key, value))
+        return "" if len(self.kept) > 1 else "Kept in /home/dashboard.toml"
 
 
 def dashboard(preferences: Preferences, *, shows_tips: bool = False) -> Dashboard:
@@ -94,6 +95,33 @@ async def test_what_is_changed_is_kept() -> None:
         await until(pilot, lambda: ("theme", "gruvbox") in kept.kept)
 
 
+async def test_where_it_is_kept_is_told_once() -> None:
+    app = dashboard(Preferences(keep=Kept().keep))
+    async with app.run_test(size=(80, 24)) as pilot:
+        await settled(pilot)
+        await pilot.press("2", "s", "s", "plus", "S")
+        assert [one for one in told(app) if "Kept" in one] == ["Kept in /home/dashboard.toml"]
+
+
+async def test_an_order_that_was_turned_is_kept_and_used_at_the_start() -> None:
+    kept = Kept()
+    app = dashboard(Preferences(order={"sessions": "pid"}, turned={"sessions": True}, keep=kept.keep))
+    async with app.run_test(size=(120, 24)) as pilot:
+        await settled(pilot)
+        await pilot.press("2")
+        table = app.query_one("#sessions", LiveTable)
+        assert [one.partition("/")[0] for one in table.keys] == ["3", "2", "1"]
+        assert "pid▼" in screen_text(app)
+        await pilot.press("S", "S", "s")
+        # The next order begins as it always does.
+        assert [one for one in kept.kept if one[0] == "turned.sessions"] == [
+            ("turned.sessions", False),
+            ("turned.sessions", True),
+            ("turned.sessions", False),
+        ]
+        assert ("order.sessions", app.query_one(SessionsTab).order) in kept.kept
+
+
 async def test_nothing_is_kept_that_nobody_changed() -> None:
     kept = Kept()
     app = dashboard(Preferences("nord", order={"sessions": "pid"}, keep=kept.keep))
@@ -111,6 +139,7 @@ async def test_nothing_is_kept_that_nobody_changed() -> None:
         (Preferences(keymap={"paus": "x"}), "keymap: no command has the id 'paus'; did you mean 'pause'?"),
         (Preferences(keymap={"pause": "q"}), "keymap: pause is refused: q is the key of 'quit'"),
         (Preferences(order={"sessions": "size"}), "Sessions has no order 'size'."),
+        (Preferences(turned={"locks": True}), "Locks has one order only: it can't be turned."),
         (Preferences(trouble="Your preferences in /h are ignored: \x1b"), "are ignored: ␛"),
     ],
 )

@@ -16,6 +16,7 @@ from pgwatch_tests.tui.widgets.tables.live_table import LiveTable
 from screenshots.pictures import settled
 from tests.locks.snapshots import edge, session, snapshot
 from tests.tui.driving import NEVER, Feed, leak_report, screen_text, text_of
+from tests.tui.keys.test_preferences import Kept
 
 
 def several() -> LockSnapshot:
@@ -147,8 +148,8 @@ async def test_nothing_folds_without_groups_and_that_is_said() -> None:
 
 
 async def test_the_grouping_is_kept_and_used_at_the_start() -> None:
-    kept: list[tuple[str, object]] = []
-    preferences = Preferences(group={"sessions": "user"}, keep=lambda key, value: kept.append((key, value)))
+    kept = Kept()
+    preferences = Preferences(group={"sessions": "user"}, keep=kept.keep)
     _, app = dashboard(preferences)
     async with app.run_test(size=(120, 24)) as pilot:
         await settled(pilot)
@@ -157,7 +158,7 @@ async def test_the_grouping_is_kept_and_used_at_the_start() -> None:
         assert names(app)[0] == "▾ app (3)"
         for _ in range(3):
             await pilot.press("g")
-    assert kept == [("group.sessions", one) for one in ("state", "test", "")]
+    assert kept.kept == [("group.sessions", one) for one in ("state", "test", "")]
 
 
 async def test_an_unknown_grouping_is_told() -> None:
@@ -169,8 +170,8 @@ async def test_an_unknown_grouping_is_told() -> None:
 
 @pytest.mark.parametrize("size", [(80, 24), (200, 60)])
 async def test_a_click_on_a_head_sorts_by_that_column_and_the_head_shows_it(size: tuple[int, int]) -> None:
-    kept: list[tuple[str, object]] = []
-    _, app = dashboard(Preferences(keep=lambda key, value: kept.append((key, value))))
+    kept = Kept()
+    _, app = dashboard(Preferences(keep=kept.keep))
     async with app.run_test(size=size, notifications=True) as pilot:
         await settled(pilot)
         await pilot.press("2")
@@ -183,7 +184,7 @@ async def test_a_click_on_a_head_sorts_by_that_column_and_the_head_shows_it(size
         assert app.query_one(SessionsTab).order == "pid"
         head = screen_text(app).splitlines()[table.region.y]
         assert "pid▲" in head
-        assert kept == [("order.sessions", "pid")]
+        assert kept.kept == [("order.sessions", "pid")]
         assert names(app)[0].split()[0] == "test_holds"
 
 

@@ -25,7 +25,8 @@ def preferences(file: PreferencesFile, project: DashboardSetting, theme: str | N
 
     found = DashboardSetting(theme or "").before(project).before(file.setting)
     return Preferences(
-        found.theme, found.keymap, found.order, found.columns, file.trouble, file.keep, found.group
+        *(found.theme, found.keymap, found.order, found.columns, file.trouble, file.keep, found.group),
+        turned=found.turned,
     )
 
 

@@ -32,9 +32,11 @@ Heir = Callable[[str], str | None]
 class LiveTable(RowTable):
     """A table of rows by key. Cells are plain text, never markup; a tone has its colour in the theme.
 
-    With `hides`, it is hidden while it has no rows; else it keeps its head, and the focus. A cursor that
-    lost the row that somebody chose, without an heir, is hidden until a key or the mouse moves it; one that
-    nobody has moved goes to the first row.
+    With `hides`, it is hidden while it has no rows; else it keeps its head, and the focus. A cursor whose row
+    is gone never goes to a neighbour by itself, which a key that was meant for that row would hit: it is
+    hidden, if somebody chose the row or acted on it, until it is moved or the row is back. Where rows have
+    heirs, it goes to its heir, or after a while to the first row. One that nobody has moved goes there at
+    once.
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [*TABLE_KEYS]
@@ -56,6 +58,7 @@ class LiveTable(RowTable):
         """Whether somebody moved the cursor, or did something with its row."""
         self._stays = False
         """Whether the cursor, chosen by nobody any more, keeps to its row or an heir while there is one."""
+        self._heir: Heir | None = None
         self._wanted_heads: frozenset[str] = frozenset()
 
     def on_mount(self) -> None:
@@ -77,11 +80,11 @@ class LiveTable(RowTable):
         return None
 
     def show(self, rows: Sequence[LiveRow], heir: Heir | None = None) -> None:
-        """Replaces the rows; the cursor follows its row's key. If that row is gone, the cursor goes to its
-        heir; without `heir` it keeps its position.
+        """Replaces the rows; the cursor follows its row's key. If that row is gone, it goes to its heir.
 
         A hidden table gets its cursor and focus back with the next rows.
         """
+        self._heir = heir
         if tuple(rows) != self._rows:
             self._fit(self._lengths(rows))
             self._fill(tuple(rows), heir)
@@ -96,7 +99,7 @@ class LiveTable(RowTable):
 
     def use(self, columns: Sequence[Column]) -> None:
         """Empties the table and gives it other columns."""
-        if self._rows:
+        if self._rows and self.show_cursor:
             self._place = self.current_key, self.cursor_row
         self._columns, self._contents = tuple(columns), ()
         self.set_rows(())
@@ -183,26 +186,28 @@ class LiveTable(RowTable):
         """Takes the selected row for not chosen: what removes it was confirmed.
 
         The cursor keeps to what is left of its group, about which the next question will be; then the first
-        row is next.
+        row is next. Where rows have no heirs, it stays until somebody moves it.
         """
         self._is_chosen, self._stays = False, True
-        self.take_first()
+        if self.takes_first:
+            self.take_first()
+
+    @property
+    def takes_first(self) -> bool:
+        """Whether a cursor that lost its row goes to the first one by itself, after a while."""
+        return self._heir is not None
 
     def _fill(self, rows: tuple[LiveRow, ...], heir: Heir | None) -> None:
-        if self._rows:
+        # A lost row without heirs may come back: it is still the one that was chosen.
+        if self._rows and (self.show_cursor or heir is not None):
             self._place = self.current_key, self.cursor_row
         key, kept = self._place
         number = None if key is None else self._position(rows, key)
-        shown, has_moved = self.show_cursor, False
-        if number is None and key is not None and heir is not None and rows:
-            successor = heir(key)
-            number = None if successor is None else _position(rows, successor)
-            self._stays = self._stays and number is not None
-            if number is None and not self._is_chosen:
-                number = 0
+        has_moved = number is not None and not self.show_cursor
+        shown = self.show_cursor or has_moved
+        if number is None and key is not None and rows:
+            number = self._after_loss(rows) if heir is None else self._successor(rows, heir(key))
             shown = has_moved = number is not None
-            if number is None:
-                self._take_first_later()
         if self.follows_first and rows and number and not (self._is_chosen or self._stays):
             number, shown, has_moved = 0, True, True
         self.set_rows(rows)
@@ -212,6 +217,22 @@ class LiveTable(RowTable):
             self._scroll_to_cursor()
         elif self.scroll_offset.y > self.max_scroll_y:
             self.scroll_to(y=self.max_scroll_y, animate=False)
+
+    def _successor(self, rows: Sequence[LiveRow], heir: str | None) -> int | None:
+        """The number of the row after a lost one with that heir; None for no row yet."""
+        number = None if heir is None else _position(rows, heir)
+        self._stays = self._stays and number is not None
+        if number is None and not self._is_chosen:
+            return 0
+        if number is None:
+            self._take_first_later()
+        return number
+
+    def _after_loss(self, rows: Sequence[LiveRow]) -> int | None:
+        """The number of the row after a lost one without heirs; None for no row until somebody moves."""
+        is_meant = (self._is_chosen or self._stays) and bool(self._rows)
+        # Whoever types a filter looks at what is left.
+        return None if is_meant and not isinstance(self.screen.focused, Input) else 0
 
     def _position(self, rows: Sequence[LiveRow], key: str) -> int | None:
         """The number of the row of a key: nearly always that of the cursor."""
