@@ -7,6 +7,7 @@ from abc import abstractmethod
 from dataclasses import replace
 from importlib import import_module
 
+from pgwatch_tests.text.times import clock
 from pgwatch_tests.tui.actions import tell
 from pgwatch_tests.tui.answers.latest_answers import LatestAnswers
 from pgwatch_tests.tui.personal_app import PersonalApp
@@ -38,10 +39,21 @@ class AppWithPast(PersonalApp):
         self.data.view(None)
         self._show_past_or_present()
 
-    def escape_further(self) -> None:
-        """Looks at the present again."""
-        if self.data.viewed is not None:
+    def action_escape(self) -> None:
+        """Looks at the present again, as the line above says; there, clears the marks, else the filter."""
+        if self.data.viewed is None or self._filter_line.is_open_for(self._active):
+            super().action_escape()
+        else:
+            self.dismiss_toasts()
             self.action_now()
+
+    @property
+    def as_of(self) -> str:
+        """Which moment the selected session is of, as the end of a phrase; empty for the present."""
+        viewed = self.data.viewed
+        if viewed is None or self._tab.selected is None:
+            return ""
+        return f" as of {clock(viewed.sampled_at)}"
 
     def in_past(self) -> str:
         """Why nothing is done while a moment of the past is looked at; empty if none is."""

@@ -203,7 +203,9 @@ class TabbedApp(KeyedApp):
             self._tab.open_detail()
         elif self.data.snapshot is not None:
             self._tab.table.choose()
-            screen = DetailScreen(graph_of(self.data.snapshot), party, self.key_name, self._read_held)
+            screen = DetailScreen(
+                graph_of(self.data.snapshot), party, self.key_name, self._read_held, self.as_of
+            )
             screen.copies = self._tab.copyable
             self.push_screen(screen)
 
@@ -252,7 +254,13 @@ class TabbedApp(KeyedApp):
         self.copy_to_clipboard(text)
         others = [one for one, _ in offered if one != what]
         more = f"; {self.key_name('copy')} again copies {others[0]}" if others else ""
-        self.notify(f"Copied {what}: {plain(text, _COPIED_SHOWN)}{more}", timeout=4, markup=False)
+        copied = f"Copied {what}{self.as_of}: {plain(text, _COPIED_SHOWN)}{more}"
+        self.notify(copied, timeout=4, markup=False)
+
+    @property
+    def as_of(self) -> str:
+        """Which moment the selected session is of, as the end of a phrase; empty for the present."""
+        return ""
 
     def action_next_root(self, step: int) -> None:
         """Goes to the next root blocker, or the previous one."""
@@ -304,10 +312,6 @@ class TabbedApp(KeyedApp):
             self._show_tab()
         else:
             self.dismiss_toasts()
-            self.escape_further()
-
-    def escape_further(self) -> None:
-        """Called by an escape for which there are neither marks nor a filter."""
 
     @on(Input.Changed, "#filter")
     def _apply_filter(self) -> None:

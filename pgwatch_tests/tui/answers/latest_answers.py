@@ -170,7 +170,7 @@ class LatestAnswers:
             return ""
         ago = durations.in_words((self._newest.sampled_at - self.viewed.sampled_at).total_seconds())
         on = f"{keys('back')} and {keys('on')} go back and on, {keys('escape')} is now."
-        return f"Locks and sessions of {clock(self.viewed.sampled_at)}, {ago} ago. {on}"
+        return f"Past: locks and sessions of {clock(self.viewed.sampled_at)}, {ago} ago. {on}"
 
     def keep(self) -> None:
         """Keeps the newest snapshot for going back in time."""

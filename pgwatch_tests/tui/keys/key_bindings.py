@@ -53,7 +53,7 @@ MOVING_KEYS = key_bindings(
         "escape",
         "escape",
         "Back",
-        "Clear the marks, else the filter; else messages, and go to now",
+        "Of the past: go to now; else clear the marks, the filter, or messages",
         HIDDEN,
     ),
 )

@@ -33,14 +33,21 @@ class DetailScreen(TextScreen):
     """
 
     def __init__(
-        self, graph: LockGraph, party: Party, keys: KeyName, read_held: ReadHeld | None = None
+        self,
+        graph: LockGraph,
+        party: Party,
+        keys: KeyName,
+        read_held: ReadHeld | None = None,
+        as_of: str = "",
     ) -> None:
-        super().__init__(_title(graph, party), [])
+        """`as_of` is the moment of the past that it is of, as the end of the title."""
+        super().__init__(_title(graph, party) + as_of, [])
         self._graph = graph
         self._party = party
         self._keys = keys
-        self._read_held = read_held
-        self._lines = self._all_lines(["", "Reading its locks …"] if read_held else [])
+        # Whoever has that pid now may be another, and holds other locks.
+        self._read_held = None if graph.snapshot.is_past else read_held
+        self._lines = self._all_lines(["", "Reading its locks …"] if self._read_held else [])
 
     def on_mount(self) -> None:
         if self._read_held is not None:

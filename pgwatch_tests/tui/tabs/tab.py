@@ -212,6 +212,8 @@ class DashboardTab(Vertical):
             it = "it" if number == 1 else "these"
             cancel, end = self.key("cancel"), self.key("terminate")
             words = f"{number:,} marked: {cancel} and {end} act on {it}, {self.key('escape')} clears"
+        if number and self.in_past():
+            words = f"{number:,} marked: nothing is done in the past"
         self.pane.say_marked(words)
 
     # Marked rows.
@@ -263,6 +265,8 @@ class DashboardTab(Vertical):
             return self.next_deadlock()
         if action == "turn" and not self.TURNS:
             return f"The rows of {self.TITLE} have one order only."
+        if action == "mark" and self.offers("act") and (past := self.in_past()):
+            return f"Rows are marked to be acted on. {past}"
         if action not in TAB_ACTIONS or self.offers("act" if action in _ON_SESSIONS else action):
             return ""
         if action == "reset":

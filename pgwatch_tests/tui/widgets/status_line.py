@@ -58,8 +58,8 @@ class StatusLine(Vertical):
     def __init__(self) -> None:
         super().__init__()
         self._clauses: tuple[Clause, ...] = ()
-        self._in_banner: tuple[str, bool] | None = None
-        """What the banner says, and whether that is a trouble."""
+        self._in_banner: tuple[str, str] | None = None
+        """What the banner says, and its class: `stale`, `past` or none."""
 
         # Kept: they are drawn with each poll, and a query takes longer than that.
         self._lines = (
@@ -128,6 +128,10 @@ class StatusLine(Vertical):
             text = plain(status.trouble) or status.note
         elif status.viewed:
             text = status.viewed
+            if status.trouble:
+                text += f" Now: no answer for {status.age_s} s: {plain(status.trouble)}"
+            elif status.paused:
+                text += f" Paused: {status.paused_keys}."
         elif status.trouble and status.snapshot is not None:
             text = f"Stale, data {status.age_s} s old: {plain(status.trouble)}"
         elif status.paused:
@@ -135,11 +139,13 @@ class StatusLine(Vertical):
             text = f"Paused{age}. {status.paused_keys}."
         else:
             text = ""
-        said = text, bool(status.trouble)
+        state = "stale" if status.trouble else "past" if status.viewed else ""
+        said = text, state
         if said == self._in_banner:
             return
         self._in_banner = said
         *_, banner = self._lines
         banner.say(text)
-        banner.set_class(bool(status.trouble), "stale")
+        banner.set_class(state == "stale", "stale")
+        banner.set_class(state == "past", "past")
         banner.display = bool(text)
