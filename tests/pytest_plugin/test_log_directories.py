@@ -68,7 +68,8 @@ def test_nothing_that_no_run_has_made_is_touched(base: Path) -> None:
         ("pgwatch-run-else", 0o700),
         ("other-abcdefgh", 0o700),
     ):
-        (base / name).mkdir(mode=mode)
+        (base / name).mkdir()
+        (base / name).chmod(mode)  # whatever the umask
     (base / "pgwatch-run-afileaaa").write_text("")
     if os.geteuid() == 0:
         (base / "pgwatch-run-someones").mkdir(mode=0o700)

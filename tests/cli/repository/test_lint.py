@@ -125,7 +125,7 @@ def test_the_keys_of_a_database_decide(database: Database, connect: Connect, tmp
         (3, "info", "profiles.email"),
         (5, "error", "DELETE"),
     ]
-    assert "profiles refer to it" in found[-1]["message"]
+    assert "profiles refers to it" in found[-1]["message"]
     assert admin.execute(
         "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'pgwatch-tests'"
     ).fetchone() == (0,)
@@ -146,7 +146,7 @@ def test_a_role_that_may_only_read_is_enough(database: Database, connect: Connec
     assert (done.returncode, done.stderr) == (1, "")
     assert "error [static-identity] users.email" in done.stdout
     assert "error [wiped-rows] DELETE without WHERE" in done.stdout
-    assert "bookings refer to it" in done.stdout
+    assert "bookings refers to it" in done.stdout
 
 
 def test_without_the_database_nothing_is_checked(tmp_path: Path) -> None:
