@@ -11,7 +11,7 @@ from pgwatch_tests.leaks.scan import scan
 from pgwatch_tests.locks.model import LockSnapshot
 from pgwatch_tests.locks.snapshot.live_source import LiveSource
 from pgwatch_tests.settings.load import Dsn, Settings
-from pgwatch_tests.sweep.model import SweepRequest
+from pgwatch_tests.sweep.request import SweepRequest
 from pgwatch_tests.sweep.run import Sweep
 from screenshots.recording import Recording
 

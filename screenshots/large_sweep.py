@@ -6,7 +6,7 @@ import psycopg
 
 from pgwatch_tests.embedded.server import EmbeddedServer, find_programs
 from pgwatch_tests.settings.load import Dsn, Settings
-from pgwatch_tests.sweep.model import SweepRequest
+from pgwatch_tests.sweep.request import SweepRequest
 from pgwatch_tests.sweep.run import Sweep
 from screenshots.recording import Recording
 from tests.benchmarks.hygiene.generated_schema import create, generated

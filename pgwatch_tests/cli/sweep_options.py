@@ -11,7 +11,7 @@ import click
 from pgwatch_tests.cli import fleet_options, formats, options
 from pgwatch_tests.cli.completion.values import comma_list
 from pgwatch_tests.settings.jobs import SweepKind
-from pgwatch_tests.sweep.model import DEFAULT_SWEEP_KINDS
+from pgwatch_tests.sweep.request import DEFAULT_SWEEP_KINDS
 
 if TYPE_CHECKING:
     from pgwatch_tests.leaks.baseline.baseline import Baseline

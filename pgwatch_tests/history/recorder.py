@@ -18,7 +18,8 @@ from pgwatch_tests.postgres.sessions.session import WorkCancelledError
 from pgwatch_tests.settings.jobs import JobAction
 from pgwatch_tests.settings.load import Settings
 from pgwatch_tests.sweep.ended_leases import noted_ends
-from pgwatch_tests.sweep.model import SweepReport, SweepRequest
+from pgwatch_tests.sweep.model import SweepReport
+from pgwatch_tests.sweep.request import SweepRequest
 from pgwatch_tests.task import CompoundTask, Task
 
 

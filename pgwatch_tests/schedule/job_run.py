@@ -19,7 +19,8 @@ from pgwatch_tests.postgres.connections.dsn import in_database
 from pgwatch_tests.schedule.events import JobEvent
 from pgwatch_tests.settings.jobs import JobSetting
 from pgwatch_tests.settings.load import Settings
-from pgwatch_tests.sweep.model import DEFAULT_SWEEP_KINDS, SweepReport, SweepRequest
+from pgwatch_tests.sweep.model import SweepReport
+from pgwatch_tests.sweep.request import DEFAULT_SWEEP_KINDS, SweepRequest
 from pgwatch_tests.sweep.run import Sweep
 from pgwatch_tests.task import CompoundTask, Task
 

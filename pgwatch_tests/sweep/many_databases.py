@@ -25,9 +25,9 @@ from pgwatch_tests.sweep.model import (
     NotSwept,
     SweepProgressCallback,
     SweepReport,
-    SweepRequest,
     SweepsOfDatabases,
 )
+from pgwatch_tests.sweep.request import SweepRequest
 from pgwatch_tests.sweep.run import Sweep
 from pgwatch_tests.task import CompoundTask, Task
 

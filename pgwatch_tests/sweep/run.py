@@ -26,10 +26,11 @@ from pgwatch_tests.postgres.version import in_words
 from pgwatch_tests.settings.jobs import SweepKind
 from pgwatch_tests.settings.load import Settings
 from pgwatch_tests.sweep import ended_leases
-from pgwatch_tests.sweep.model import SweepProgress, SweepProgressCallback, SweepReport, SweepRequest
+from pgwatch_tests.sweep.model import SweepProgress, SweepProgressCallback, SweepReport
 from pgwatch_tests.sweep.orphans.orphan_loop import SweptOrphans
 from pgwatch_tests.sweep.orphans.orphans import sweep_orphans
 from pgwatch_tests.sweep.plan import young_rows
+from pgwatch_tests.sweep.request import SweepRequest
 from pgwatch_tests.sweep.rows.passes import RowSweep, SweptRows
 from pgwatch_tests.text.numbers import plural
 

@@ -23,7 +23,8 @@ from typing import Self
 
 from pgwatch_tests.errors import ConfigurationError, NotCheckedError
 from pgwatch_tests.settings.load import Flags, Settings, load
-from pgwatch_tests.sweep.model import SweepReport, SweepRequest
+from pgwatch_tests.sweep.model import SweepReport
+from pgwatch_tests.sweep.request import SweepRequest
 from pgwatch_tests.sweep.run import Sweep
 from pgwatch_tests.testing.current_test import current
 from pgwatch_tests.testing.identifiers import run_id

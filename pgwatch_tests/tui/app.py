@@ -255,7 +255,7 @@ class Dashboard(ActingApp):
             self._show_tab()
 
     # By Textual's name for it: the tab is loaded later.
-    def on_sweeps_tab_next_sweep(self, event: SweepsTab.NextSweep) -> None:
+    def on_sweep_tables_next_sweep(self, event: SweepsTab.NextSweep) -> None:
         """Shows when the next sweep is due."""
         if not self._is_closing:
             line = self._status_line

@@ -12,7 +12,7 @@ from pgwatch_tests.postgres.sessions import lookout
 from pgwatch_tests.pytest_plugin.verdicts import verdict_session
 from pgwatch_tests.run.hangs import root_ending
 from pgwatch_tests.settings.load import Dsn, Settings
-from pgwatch_tests.sweep.model import SweepRequest
+from pgwatch_tests.sweep.request import SweepRequest
 from pgwatch_tests.sweep.rows import passes
 from pgwatch_tests.text import durations
 from screenshots.reference.cells import table

@@ -14,7 +14,8 @@ from pgwatch_tests.history.model import HistoryEntry
 from pgwatch_tests.history.recorder import Origin, RecordedSweep, Recorder
 from pgwatch_tests.postgres.sessions.session import WorkCancelledError
 from pgwatch_tests.settings.load import MarkerSetting
-from pgwatch_tests.sweep.model import Kept, SweepReport, SweepRequest
+from pgwatch_tests.sweep.model import Kept, SweepReport
+from pgwatch_tests.sweep.request import SweepRequest
 from tests.history.histories import BEGIN, report, settings
 
 REQUEST = SweepRequest(kinds=("rows",), dry_run=False, min_age_s=60.0)

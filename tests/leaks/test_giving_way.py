@@ -33,7 +33,7 @@ from pgwatch_tests.postgres.sessions.session import OTHERS_WAIT_S, DatabaseSessi
 from pgwatch_tests.reports.leaks import leak_json, leak_table
 from pgwatch_tests.reports.sweeps import sweep_json, sweep_table
 from pgwatch_tests.settings.load import Dsn, MarkerSetting, Settings
-from pgwatch_tests.sweep.model import SweepRequest
+from pgwatch_tests.sweep.request import SweepRequest
 from pgwatch_tests.sweep.run import Sweep
 from tests.cli.running import environment
 from tests.servers.server_places import server_directory

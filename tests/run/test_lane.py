@@ -14,7 +14,7 @@ from pgwatch_tests.embedded.server import EmbeddedServer
 from pgwatch_tests.errors import RefusedError
 from pgwatch_tests.run.database.lane import Lane
 from pgwatch_tests.settings.load import Dsn, Settings
-from pgwatch_tests.sweep.model import SweepRequest
+from pgwatch_tests.sweep.request import SweepRequest
 from pgwatch_tests.sweep.run import Sweep
 from tests.servers.databases import Databases
 from tests.servers.sessions import Connect, Database, MakeRole

@@ -18,7 +18,7 @@ from pgwatch_tests.reports.verdict.verdict import Facts, clauses
 from pgwatch_tests.reports.verdict.verdict_line import text
 from pgwatch_tests.run.database.alone import RunLease
 from pgwatch_tests.settings.load import Dsn, Settings
-from pgwatch_tests.sweep.model import SweepRequest
+from pgwatch_tests.sweep.request import SweepRequest
 from pgwatch_tests.sweep.run import Sweep
 from pgwatch_tests.tui.widgets.header_figures import with_runs
 from tests.locks.snapshots import session, snapshot

@@ -21,7 +21,8 @@ from pgwatch_tests.leaks.model import LeakReport, Leftover, Skipped, TableLeak
 from pgwatch_tests.schedule.job_run import JobOutcome, JobRun, JobTasks
 from pgwatch_tests.settings.jobs import JobSetting
 from pgwatch_tests.settings.load import Dsn, Settings
-from pgwatch_tests.sweep.model import DEFAULT_SWEEP_KINDS, SweepReport, SweepRequest
+from pgwatch_tests.sweep.model import SweepReport
+from pgwatch_tests.sweep.request import DEFAULT_SWEEP_KINDS, SweepRequest
 from tests.history.histories import report, settings
 from tests.schedule.working import Events, Held, Scanner, Worker
 from tests.servers.sessions import Database

@@ -13,7 +13,8 @@ from pgwatch_tests.postgres.sessions.session import WorkCancelledError
 from pgwatch_tests.schedule.events import EventKind, JobEvent
 from pgwatch_tests.schedule.job_run import JobTasks
 from pgwatch_tests.settings.load import Settings
-from pgwatch_tests.sweep.model import SweepReport, SweepRequest
+from pgwatch_tests.sweep.model import SweepReport
+from pgwatch_tests.sweep.request import SweepRequest
 from tests.history.histories import report
 from tests.waiting import PATIENCE_S
 

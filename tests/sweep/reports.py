@@ -6,7 +6,6 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from pgwatch_tests.sweep.model import (
-    DEFAULT_SWEEP_KINDS,
     ChangedRows,
     Kept,
     NotSwept,
@@ -16,6 +15,7 @@ from pgwatch_tests.sweep.model import (
     SweepsOfDatabases,
     TableRows,
 )
+from pgwatch_tests.sweep.request import DEFAULT_SWEEP_KINDS
 
 AT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 NOTHING = SweepReport(

@@ -19,10 +19,11 @@ from pgwatch_tests.embedded.server import EmbeddedServer, ServerPrograms
 from pgwatch_tests.errors import ConnectionLostError, NotCheckedError, RefusedError
 from pgwatch_tests.leaks import leftovers
 from pgwatch_tests.postgres.sessions.session import DatabaseSession
-from pgwatch_tests.sweep.model import DEFAULT_SWEEP_KINDS, KeptReason, SweepProgress
+from pgwatch_tests.sweep.model import KeptReason, SweepProgress
 from pgwatch_tests.sweep.orphans import sessions
 from pgwatch_tests.sweep.orphans.orphan_loop import SweptOrphans
 from pgwatch_tests.sweep.plan.survey import Survey, Surveyor
+from pgwatch_tests.sweep.request import DEFAULT_SWEEP_KINDS
 from tests.servers.server_places import server_directory
 from tests.servers.sessions import Connect, Database
 from tests.sweep.rows.bookings import (

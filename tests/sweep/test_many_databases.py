@@ -13,7 +13,8 @@ from pgwatch_tests.fleet.servers import Server
 from pgwatch_tests.postgres.sessions.session import WorkCancelledError
 from pgwatch_tests.settings.load import Dsn, Settings
 from pgwatch_tests.sweep.many_databases import NOT_REACHED, SweepOfDatabases, SweepOfServers
-from pgwatch_tests.sweep.model import NotSwept, Orphan, SweepRequest, SweepsOfDatabases
+from pgwatch_tests.sweep.model import NotSwept, Orphan, SweepsOfDatabases
+from pgwatch_tests.sweep.request import SweepRequest
 from tests.servers.databases import Databases
 from tests.sweep.plan.fakes import Sweeps
 from tests.sweep.reports import NOTHING

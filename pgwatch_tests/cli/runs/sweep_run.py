@@ -20,9 +20,9 @@ from pgwatch_tests.sweep.model import (
     SweepProgress,
     SweepProgressCallback,
     SweepReport,
-    SweepRequest,
     SweepsOfDatabases,
 )
+from pgwatch_tests.sweep.request import SweepRequest
 from pgwatch_tests.sweep.run import Sweep
 from pgwatch_tests.sweep.time_left import SweepMeter
 from pgwatch_tests.task import Task

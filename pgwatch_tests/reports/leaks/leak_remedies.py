@@ -12,8 +12,8 @@ from pgwatch_tests.leaks.attribution.rows_by_test import is_certain
 from pgwatch_tests.leaks.model import Leftover, LeftoverKind, TableLeak
 from pgwatch_tests.reports.leaks import leak_words
 from pgwatch_tests.settings.jobs import SweepKind
-from pgwatch_tests.sweep.model import SweepPart
 from pgwatch_tests.sweep.orphans.orphan_names import is_orphan_name
+from pgwatch_tests.sweep.request import SweepPart
 from pgwatch_tests.text.plain_text import plain
 from pgwatch_tests.text.sql_names import identifier, literal
 

@@ -15,10 +15,10 @@ from pgwatch_tests.sweep.model import (
     AlsoReferring,
     KeptReason,
     Orphan,
-    SweepPart,
     SweepReport,
     TableRows,
 )
+from pgwatch_tests.sweep.request import SweepPart
 from pgwatch_tests.text import durations
 from pgwatch_tests.text.numbers import at_least, named, plural
 from pgwatch_tests.text.plain_text import plain

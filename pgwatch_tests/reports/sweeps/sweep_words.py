@@ -15,13 +15,13 @@ from pgwatch_tests.sweep.model import (
     KeptReason,
     NotSwept,
     Orphan,
-    SweepPart,
     SweepPhase,
     SweepProgress,
     SweepReport,
     SweepsOfDatabases,
     TableRows,
 )
+from pgwatch_tests.sweep.request import SweepPart
 from pgwatch_tests.text import durations
 from pgwatch_tests.text.numbers import plural, share_of
 from pgwatch_tests.text.times import clock

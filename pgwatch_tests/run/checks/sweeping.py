@@ -6,7 +6,7 @@ from pgwatch_tests.history.history import History
 from pgwatch_tests.history.recorder import Origin, RecordedSweep, Recorder
 from pgwatch_tests.run.command.signals import SignalRelay
 from pgwatch_tests.settings.load import Settings
-from pgwatch_tests.sweep.model import SweepRequest
+from pgwatch_tests.sweep.request import SweepRequest
 from pgwatch_tests.sweep.run import Sweep
 from pgwatch_tests.text.numbers import plural
 

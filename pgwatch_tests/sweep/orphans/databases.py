@@ -17,7 +17,7 @@ from pgwatch_tests.postgres.connections.dsn import in_database
 from pgwatch_tests.postgres.sessions.session import DatabaseSession
 from pgwatch_tests.postgres.stored_text import quoted
 from pgwatch_tests.settings.load import Settings
-from pgwatch_tests.sweep.model import Orphan, SweepRequest
+from pgwatch_tests.sweep.model import Orphan
 from pgwatch_tests.sweep.orphans.orphan_loop import (
     Candidate,
     OrphanKeptError,
@@ -37,6 +37,7 @@ from pgwatch_tests.sweep.orphans.prepared_transactions import (
     prepared_in,
     roll_back,
 )
+from pgwatch_tests.sweep.request import SweepRequest
 from pgwatch_tests.text.durations import in_words
 
 

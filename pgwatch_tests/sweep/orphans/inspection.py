@@ -13,11 +13,11 @@ from pgwatch_tests.postgres.guard import DatabaseFacts, refusal
 from pgwatch_tests.postgres.server_messages import full_server_message
 from pgwatch_tests.postgres.sessions.session import DatabaseSession
 from pgwatch_tests.settings.load import Settings
-from pgwatch_tests.sweep.model import SweepPart
 from pgwatch_tests.sweep.orphans.orphan_facts import OrphanFacts, SeenSession
 from pgwatch_tests.sweep.orphans.prepared_transactions import needs_owner, prepared_in
 from pgwatch_tests.sweep.orphans.schema_fence import schema_facts
 from pgwatch_tests.sweep.orphans.schemas import why_schema_stays
+from pgwatch_tests.sweep.request import SweepPart
 
 _MOST_MEASURED = 200
 """Tables whose size is asked for: each is locked for a moment."""

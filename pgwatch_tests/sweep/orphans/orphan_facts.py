@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pgwatch_tests.sweep.model import SweepPart
+from pgwatch_tests.sweep.request import SweepPart
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,8 +12,9 @@ from pgwatch_tests.errors import PgwatchError, RefusedError
 from pgwatch_tests.postgres import leases
 from pgwatch_tests.postgres.server_messages import full_server_message
 from pgwatch_tests.postgres.sessions.session import DatabaseSession, WorkCancelledError
-from pgwatch_tests.sweep.model import KeptReason, Orphan, SweepRequest
+from pgwatch_tests.sweep.model import KeptReason, Orphan
 from pgwatch_tests.sweep.orphans.orphan_names import NOT_LEASED, is_orphan_name, kept_for_age
+from pgwatch_tests.sweep.request import SweepRequest
 
 Stopped = Callable[[], bool]
 """Whether the sweep was told to stop: asked before each orphan."""

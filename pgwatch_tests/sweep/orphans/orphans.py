@@ -11,12 +11,12 @@ from pgwatch_tests.postgres.server_messages import full_server_message
 from pgwatch_tests.postgres.sessions.session import DatabaseSession, WorkCancelledError
 from pgwatch_tests.settings.jobs import SweepKind
 from pgwatch_tests.settings.load import Settings
-from pgwatch_tests.sweep.model import SweepRequest
 from pgwatch_tests.sweep.orphans.databases import sweep_databases
 from pgwatch_tests.sweep.orphans.orphan_loop import Stopped, SweptOrphans, merged
 from pgwatch_tests.sweep.orphans.prepared_transactions import sweep_prepared
 from pgwatch_tests.sweep.orphans.schemas import sweep_schemas
 from pgwatch_tests.sweep.orphans.sessions import sweep_sessions
+from pgwatch_tests.sweep.request import SweepRequest
 
 _Sweep = Callable[[DatabaseSession, Settings, SweepRequest, Stopped], SweptOrphans]
 

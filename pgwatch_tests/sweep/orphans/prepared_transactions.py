@@ -13,7 +13,7 @@ from psycopg.pq import Escaping
 from pgwatch_tests.postgres.server_messages import full_server_message
 from pgwatch_tests.postgres.sessions.session import DatabaseSession
 from pgwatch_tests.settings.load import Settings
-from pgwatch_tests.sweep.model import KeptReason, Orphan, SweepRequest
+from pgwatch_tests.sweep.model import KeptReason, Orphan
 from pgwatch_tests.sweep.orphans.orphan_loop import (
     Candidate,
     OrphanKeptError,
@@ -22,6 +22,7 @@ from pgwatch_tests.sweep.orphans.orphan_loop import (
     check_confirmed,
     sweep_each,
 )
+from pgwatch_tests.sweep.request import SweepRequest
 from pgwatch_tests.text.durations import in_words
 
 _ENDED: tuple[KeptReason, str] = "changed", "it had already ended"

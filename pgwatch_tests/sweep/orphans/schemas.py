@@ -14,7 +14,7 @@ from pgwatch_tests.postgres import leases
 from pgwatch_tests.postgres.server_messages import full_server_message
 from pgwatch_tests.postgres.sessions.session import DatabaseSession
 from pgwatch_tests.settings.load import Settings
-from pgwatch_tests.sweep.model import Orphan, SweepRequest
+from pgwatch_tests.sweep.model import Orphan
 from pgwatch_tests.sweep.orphans.orphan_loop import (
     Candidate,
     OrphanKeptError,
@@ -33,6 +33,7 @@ from pgwatch_tests.sweep.orphans.schema_drop import (
     second_session,
 )
 from pgwatch_tests.sweep.orphans.schema_fence import check_unchanged, fenced
+from pgwatch_tests.sweep.request import SweepRequest
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from pgwatch_tests.postgres.leases import LEASE_KEY
 from pgwatch_tests.postgres.server_messages import full_server_message
 from pgwatch_tests.postgres.sessions.session import DatabaseSession
 from pgwatch_tests.settings.load import Settings
-from pgwatch_tests.sweep.model import KeptReason, Orphan, SweepRequest
+from pgwatch_tests.sweep.model import KeptReason, Orphan
 from pgwatch_tests.sweep.orphans.orphan_loop import (
     Candidate,
     OrphanKeptError,
@@ -25,6 +25,7 @@ from pgwatch_tests.sweep.orphans.orphan_loop import (
     SweptOrphans,
     sweep_each,
 )
+from pgwatch_tests.sweep.request import SweepRequest
 
 CONFIRM_WITHIN_S = 2.0
 _LOOK_EVERY_S = 0.02

@@ -18,7 +18,6 @@ from pgwatch_tests.identity.value_tokens import RUN_ID, token
 from pgwatch_tests.leaks.catalog.tables import Table, full_name
 from pgwatch_tests.leaks.statements.marked_rows import MarkedRowStatements
 from pgwatch_tests.leaks.statements.nested_strings import is_of
-from pgwatch_tests.sweep.model import SweepRequest
 from pgwatch_tests.sweep.plan import young_rows
 from pgwatch_tests.sweep.plan.own_rows import OwnRows
 from pgwatch_tests.sweep.plan.rules import (
@@ -36,6 +35,7 @@ from pgwatch_tests.sweep.plan.rules import (
     Flagging,
 )
 from pgwatch_tests.sweep.plan.since_baseline import SinceBaseline
+from pgwatch_tests.sweep.request import SweepRequest
 
 _STAMP = "[_-]1[0-9]{12}(?![0-9A-Za-z])"
 _MAY_BE_TWO = f"%_1{'_' * 12}%_1{'_' * 12}%"  # for LIKE, which costs a twentieth

@@ -24,7 +24,6 @@ from pgwatch_tests.postgres.leases import live_lease_numbers
 from pgwatch_tests.postgres.sessions.session import DatabaseSession
 from pgwatch_tests.postgres.stored_text import quoted
 from pgwatch_tests.settings.load import Settings
-from pgwatch_tests.sweep.model import SweepRequest
 from pgwatch_tests.sweep.plan.foreign_key_graph import ForeignKey, ForeignKeyGraph, TableNode
 from pgwatch_tests.sweep.plan.marked_rows import SeedReader, Seeds
 from pgwatch_tests.sweep.plan.own_rows import OwnRows
@@ -33,6 +32,7 @@ from pgwatch_tests.sweep.plan.refusals import name_of
 from pgwatch_tests.sweep.plan.row_flags import RowFlags
 from pgwatch_tests.sweep.plan.rules import Flagging
 from pgwatch_tests.sweep.plan.since_baseline import SinceBaseline, SinceFindings
+from pgwatch_tests.sweep.request import SweepRequest
 from pgwatch_tests.sweep.tids import literal
 from pgwatch_tests.text.sql_names import shown
 

@@ -23,7 +23,6 @@ from pgwatch_tests.sweep.model import (
     SideEffects,
     SweepPhase,
     SweepProgress,
-    SweepRequest,
     TableRows,
 )
 from pgwatch_tests.sweep.plan.foreign_key_graph import ForeignKeyGraph, table_of
@@ -34,6 +33,7 @@ from pgwatch_tests.sweep.plan.related_rows import CatalogChangedError
 from pgwatch_tests.sweep.plan.rules import BLOCKING, Rules
 from pgwatch_tests.sweep.plan.survey import Survey, Surveyor, with_graph
 from pgwatch_tests.sweep.plan.table_sizes import TableSizes
+from pgwatch_tests.sweep.request import SweepRequest
 from pgwatch_tests.sweep.rows.batch import Batches
 from pgwatch_tests.sweep.rows.database_rows import DatabaseRows
 from pgwatch_tests.sweep.rows.portions import Estimate

@@ -17,7 +17,14 @@ from pgwatch_tests.errors import PgwatchError
 from pgwatch_tests.leaks.model import Skipped
 from pgwatch_tests.postgres.connections.connection import OwnConnection
 from pgwatch_tests.postgres.sessions.session import DatabaseSession
-from pgwatch_tests.sweep.model import AlsoReferring, Change, ChangedRows, Kept, SideEffects, TableRows
+from pgwatch_tests.sweep.model import (
+    AlsoReferring,
+    Change,
+    ChangedRows,
+    Kept,
+    SideEffects,
+    TableRows,
+)
 from pgwatch_tests.sweep.plan.foreign_key_graph import ForeignKeyGraph, table_of
 from pgwatch_tests.sweep.plan.refusals import Refusal
 from pgwatch_tests.sweep.rows.statements import SweepStatements

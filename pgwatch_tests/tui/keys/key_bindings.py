@@ -53,7 +53,7 @@ MOVING_KEYS = key_bindings(
         "escape",
         "escape",
         "Back",
-        "Of the past: go to now; else clear the marks, the filter, or messages",
+        "In the past: go to now; else clear the marks, the filter, or messages",
         HIDDEN,
     ),
 )

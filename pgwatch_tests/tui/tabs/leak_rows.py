@@ -25,7 +25,7 @@ from pgwatch_tests.reports.leaks import leak_detail, leak_remedies, leak_words
 from pgwatch_tests.reports.leaks.leak_remedies import Copyable
 from pgwatch_tests.reports.locks.test_labels import label_of_test
 from pgwatch_tests.reports.render.detail_text import Detail, KeyName
-from pgwatch_tests.sweep.model import SweepPart
+from pgwatch_tests.sweep.request import SweepPart
 from pgwatch_tests.text import durations
 from pgwatch_tests.text.plain_text import plain, shortened_middle
 from pgwatch_tests.text.toned_text import Cell, Tone, Toned

@@ -16,7 +16,7 @@ from pgwatch_tests.locks.model import Party
 from pgwatch_tests.reports.leaks import leak_calm, leak_json
 from pgwatch_tests.reports.render.detail_text import joined
 from pgwatch_tests.reports.render.sparkline import sparkline
-from pgwatch_tests.sweep.model import SweepPart
+from pgwatch_tests.sweep.request import SweepPart
 from pgwatch_tests.text.numbers import at_least
 from pgwatch_tests.text.plain_text import plain
 from pgwatch_tests.text.times import clock

@@ -8,8 +8,9 @@ from typing import Protocol
 
 from pgwatch_tests.history.model import HistoryEntry, JobState
 from pgwatch_tests.reports.sweeps import sweep_words
-from pgwatch_tests.sweep.model import DEFAULT_SWEEP_KINDS, SweepPart, SweepProgressCallback, SweepReport
+from pgwatch_tests.sweep.model import SweepProgressCallback, SweepReport
 from pgwatch_tests.sweep.orphans.orphan_facts import OrphanFacts
+from pgwatch_tests.sweep.request import DEFAULT_SWEEP_KINDS, SweepPart
 from pgwatch_tests.sweep.time_left import SweepMeter
 from pgwatch_tests.task import Stoppable
 from pgwatch_tests.text import durations

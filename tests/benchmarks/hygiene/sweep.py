@@ -17,7 +17,7 @@ from psycopg import sql
 
 from pgwatch_tests.embedded.server import EmbeddedServer, find_programs
 from pgwatch_tests.settings.load import Dsn, Settings
-from pgwatch_tests.sweep.model import SweepRequest
+from pgwatch_tests.sweep.request import SweepRequest
 from pgwatch_tests.sweep.run import Sweep
 from tests.servers.server_places import server_directory
 

@@ -25,7 +25,8 @@ from psycopg.rows import TupleRow
 
 from pgwatch_tests.embedded.server import EmbeddedServer, find_programs
 from pgwatch_tests.settings.load import Dsn, Settings
-from pgwatch_tests.sweep.model import SweepReport, SweepRequest
+from pgwatch_tests.sweep.model import SweepReport
+from pgwatch_tests.sweep.request import SweepRequest
 from pgwatch_tests.sweep.run import Sweep
 from tests.benchmarks.hygiene import bare_sweep
 from tests.benchmarks.hygiene.generated_schema import OLD_MS, create, generated

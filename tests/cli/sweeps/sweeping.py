@@ -13,7 +13,8 @@ from pgwatch_tests import cli
 from pgwatch_tests.errors import BeingSweptError
 from pgwatch_tests.settings.load import Settings
 from pgwatch_tests.sweep import run
-from pgwatch_tests.sweep.model import SweepReport, SweepRequest
+from pgwatch_tests.sweep.model import SweepReport
+from pgwatch_tests.sweep.request import SweepRequest
 from tests.history.histories import report
 
 LOCK = 4711

@@ -18,7 +18,8 @@ from pgwatch_tests.postgres.sessions.session import WorkCancelledError
 from pgwatch_tests.settings.jobs import JobSetting
 from pgwatch_tests.settings.load import Dsn, Settings
 from pgwatch_tests.sweep import run
-from pgwatch_tests.sweep.model import SweepPart, SweepProgress, SweepRequest
+from pgwatch_tests.sweep.model import SweepProgress
+from pgwatch_tests.sweep.request import SweepPart, SweepRequest
 from tests.servers.sessions import Database
 from tests.sweep.plan.fakes import Sweeps
 from tests.sweep.reports import NOTHING, ROWS

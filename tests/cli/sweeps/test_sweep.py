@@ -14,7 +14,8 @@ from pgwatch_tests.errors import CannotConnectError, ConnectionLostError, NotChe
 from pgwatch_tests.leaks.many_databases import Choice
 from pgwatch_tests.settings.load import Settings
 from pgwatch_tests.sweep import many_databases
-from pgwatch_tests.sweep.model import DEFAULT_SWEEP_KINDS, Kept, SweepRequest, TableRows
+from pgwatch_tests.sweep.model import Kept, TableRows
+from pgwatch_tests.sweep.request import DEFAULT_SWEEP_KINDS, SweepRequest
 from tests.cli.sweeps.calls import history, sweep
 from tests.sweep.plan.fakes import Sweeps
 from tests.sweep.reports import KEPT, NOTHING, ORPHANS, ROWS

@@ -15,9 +15,9 @@ from pgwatch_tests.leaks.markers.value_forms import Elements, Form, Leaf, Parts
 from pgwatch_tests.leaks.statements.any_rows import AnyRowStatements
 from pgwatch_tests.leaks.statements.marked_rows import MarkedRowStatements
 from pgwatch_tests.settings.load import DEFAULT_MARKERS
-from pgwatch_tests.sweep.model import SweepRequest
 from pgwatch_tests.sweep.plan.foreign_key_graph import ForeignKey, ForeignKeyGraph, TableNode
 from pgwatch_tests.sweep.plan.row_flags import RowFlags
+from pgwatch_tests.sweep.request import SweepRequest
 from pgwatch_tests.sweep.rows.statements import SweepStatements
 from tests.qualified import not_qualified
 from tests.servers.sessions import Connect

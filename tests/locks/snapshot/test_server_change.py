@@ -19,7 +19,7 @@ from pgwatch_tests.locks.actions.action import PreparedRollback
 from pgwatch_tests.locks.model import LockSnapshot
 from pgwatch_tests.locks.snapshot.live_source import LiveSource
 from pgwatch_tests.settings.load import Dsn, Settings
-from pgwatch_tests.sweep.model import SweepRequest
+from pgwatch_tests.sweep.request import SweepRequest
 from pgwatch_tests.sweep.run import Sweep
 from pgwatch_tests.tui.answers.latest_answers import server_change
 from tests.locks.actions.acting import do, seen

@@ -6,8 +6,9 @@ from dataclasses import replace
 
 from pgwatch_tests.reports.render.detail_text import Labelled
 from pgwatch_tests.reports.sweeps import orphan_question
-from pgwatch_tests.sweep.model import Orphan, SweepPart
+from pgwatch_tests.sweep.model import Orphan
 from pgwatch_tests.sweep.orphans.orphan_facts import OrphanFacts, SeenSession
+from pgwatch_tests.sweep.request import SweepPart
 from tests.sweep.reports import ACTED, NOTHING
 
 SCHEMA = OrphanFacts(

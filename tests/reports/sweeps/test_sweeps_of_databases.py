@@ -10,7 +10,13 @@ from dataclasses import replace
 
 from pgwatch_tests.reports.sweeps import sweep_csv, sweep_json, sweep_markdown, sweep_table
 from pgwatch_tests.reports.sweeps.sweep_words import summary_of_databases
-from pgwatch_tests.sweep.model import AlsoReferring, NotSwept, SideEffects, SweepsOfDatabases, TableRows
+from pgwatch_tests.sweep.model import (
+    AlsoReferring,
+    NotSwept,
+    SideEffects,
+    SweepsOfDatabases,
+    TableRows,
+)
 from tests.sweep.reports import ACTED, AT, FULL, NOTHING, several
 
 

@@ -20,7 +20,8 @@ from pgwatch_tests.postgres.leases import LEASE_KEY, run_lease
 from pgwatch_tests.reports.sweeps import sweep_remarks
 from pgwatch_tests.settings.load import Dsn, Settings
 from pgwatch_tests.sweep.ended_leases import EndedLease, ends_that_matter, note_end, noted_ends
-from pgwatch_tests.sweep.model import SweepReport, SweepRequest
+from pgwatch_tests.sweep.model import SweepReport
+from pgwatch_tests.sweep.request import SweepRequest
 from pgwatch_tests.sweep.run import Sweep
 from pgwatch_tests.testing.lease_session import LeaseSession
 from pgwatch_tests.testing.leases import APPLICATION_NAME, lease, run

@@ -10,7 +10,7 @@ from psycopg import Connection
 from psycopg.rows import TupleRow
 
 from pgwatch_tests.settings.load import Dsn, Settings
-from pgwatch_tests.sweep.model import SweepPart, SweepRequest
+from pgwatch_tests.sweep.request import SweepPart, SweepRequest
 from pgwatch_tests.sweep.run import Sweep
 from tests.cli.running import pgwatch
 from tests.servers.sessions import Database

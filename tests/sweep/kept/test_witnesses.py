@@ -9,12 +9,13 @@ from psycopg import Connection
 from psycopg.rows import TupleRow
 
 from pgwatch_tests.settings.load import Dsn, Settings
-from pgwatch_tests.sweep.model import SweepReport, SweepRequest
+from pgwatch_tests.sweep.model import SweepReport
 from pgwatch_tests.sweep.plan.clusters import Clusters
 from pgwatch_tests.sweep.plan.foreign_key_graph import ForeignKey, ForeignKeyGraph, OnDelete
 from pgwatch_tests.sweep.plan.refusals import Refusal
 from pgwatch_tests.sweep.plan.related_rows import Related
 from pgwatch_tests.sweep.plan.rules import MARKED, SWEPT, Rules
+from pgwatch_tests.sweep.request import SweepRequest
 from pgwatch_tests.sweep.rows.database_rows import DatabaseRows
 from pgwatch_tests.sweep.rows.portions import Portion
 from pgwatch_tests.sweep.rows.witnesses import Witnesses

@@ -15,9 +15,10 @@ from psycopg.rows import TupleRow
 from pgwatch_tests.postgres.sessions.session import DatabaseSession
 from pgwatch_tests.settings.jobs import SweepKind
 from pgwatch_tests.settings.load import Dsn, Settings
-from pgwatch_tests.sweep.model import KeptReason, Orphan, SweepRequest
+from pgwatch_tests.sweep.model import KeptReason, Orphan
 from pgwatch_tests.sweep.orphans.orphan_loop import SweptOrphans
 from pgwatch_tests.sweep.orphans.orphans import sweep_orphans
+from pgwatch_tests.sweep.request import SweepRequest
 
 HOSTILE = 'a "b" %s %(x)s \'; --\n\x1b[31m \u202e ü界'
 

@@ -13,9 +13,10 @@ from psycopg.rows import TupleRow
 from pgwatch_tests.errors import RefusedError
 from pgwatch_tests.postgres.leases import LEASE_KEY
 from pgwatch_tests.settings.load import Dsn, Settings
-from pgwatch_tests.sweep.model import Orphan, SweepPart, SweepReport, SweepRequest
+from pgwatch_tests.sweep.model import Orphan, SweepReport
 from pgwatch_tests.sweep.orphans.inspection import inspect
 from pgwatch_tests.sweep.orphans.orphan_facts import OrphanFacts, SeenSession
+from pgwatch_tests.sweep.request import SweepPart, SweepRequest
 from pgwatch_tests.sweep.run import Sweep
 from tests.servers.sessions import Connect, Database, MakeRole, RunningStatement, unique_name
 from tests.sweep.orphans.sweeping import HOSTILE, exists, make_schema, make_tables

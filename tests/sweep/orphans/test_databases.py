@@ -16,7 +16,8 @@ from pgwatch_tests.embedded.server import EmbeddedServer
 from pgwatch_tests.postgres.leases import LEASE_KEY
 from pgwatch_tests.reports.sweeps import sweep_words
 from pgwatch_tests.sweep.gate import verdict as verdict_on
-from pgwatch_tests.sweep.model import KeptReason, SweepRequest
+from pgwatch_tests.sweep.model import KeptReason
+from pgwatch_tests.sweep.request import SweepRequest
 from pgwatch_tests.sweep.run import Sweep
 from tests.leaks.leftovers.leftovers_seen import looked
 from tests.leaks.scanning import settings

@@ -9,9 +9,9 @@ from psycopg import Connection, sql
 from psycopg.rows import TupleRow
 
 from pgwatch_tests.leaks import leftovers
-from pgwatch_tests.sweep.model import SweepRequest
 from pgwatch_tests.sweep.orphans.orphan_loop import SweptOrphans
 from pgwatch_tests.sweep.orphans.orphans import sweep_orphans
+from pgwatch_tests.sweep.request import SweepRequest
 from tests.servers.sessions import Connect, Database, unique_name
 from tests.sweep.orphans.sweeping import exists, make_schema, make_tables, named, sweep_session, swept
 

@@ -13,10 +13,11 @@ from psycopg.rows import TupleRow
 
 from pgwatch_tests.errors import WorkCancelledError
 from pgwatch_tests.settings.load import Dsn, Settings
-from pgwatch_tests.sweep.model import Orphan, SweepPart, SweepRequest
+from pgwatch_tests.sweep.model import Orphan
 from pgwatch_tests.sweep.orphans.inspection import inspect
 from pgwatch_tests.sweep.orphans.orphan_names import is_orphan_name
 from pgwatch_tests.sweep.orphans.orphans import sweep_orphans
+from pgwatch_tests.sweep.request import SweepPart, SweepRequest
 from tests.servers.sessions import Connect, Database, MakeRole
 from tests.sweep.orphans.sweeping import (
     contents,

@@ -9,7 +9,7 @@ from psycopg.rows import TupleRow
 from pgwatch_tests.embedded.server import EmbeddedServer
 from pgwatch_tests.leaks import leftovers
 from pgwatch_tests.postgres.leases import LEASE_KEY
-from pgwatch_tests.sweep.model import DEFAULT_SWEEP_KINDS
+from pgwatch_tests.sweep.request import DEFAULT_SWEEP_KINDS
 from tests.servers.sessions import Connect, Database, MakeRole
 from tests.sweep.orphans.sweeping import named, swept
 from tests.waiting import wait_until

@@ -10,7 +10,8 @@ from pgwatch_tests.errors import PgwatchError
 from pgwatch_tests.postgres.connections.dsn import database_name
 from pgwatch_tests.postgres.sessions.session import WorkCancelledError
 from pgwatch_tests.settings.load import Settings
-from pgwatch_tests.sweep.model import SweepProgress, SweepProgressCallback, SweepReport, SweepRequest
+from pgwatch_tests.sweep.model import SweepProgress, SweepProgressCallback, SweepReport
+from pgwatch_tests.sweep.request import SweepRequest
 from tests.sweep.reports import NOTHING
 from tests.waiting import wait_until
 

@@ -16,7 +16,8 @@ from pgwatch_tests.leaks.attribution.transaction_log import TransactionLog
 from pgwatch_tests.leaks.baseline.baseline import Baseline
 from pgwatch_tests.leaks.baseline.baseline_reader import take
 from pgwatch_tests.settings.load import Dsn, Settings
-from pgwatch_tests.sweep.model import SEEN_BY_BASELINE, SweepProgress, SweepReport, SweepRequest
+from pgwatch_tests.sweep.model import SEEN_BY_BASELINE, SweepProgress, SweepReport
+from pgwatch_tests.sweep.request import SweepRequest
 from pgwatch_tests.sweep.run import Sweep
 from tests.leaks.baseline.baselines import has_trustworthy_statistics, run
 from tests.servers.sessions import Database

@@ -10,7 +10,8 @@ from psycopg.rows import TupleRow
 
 from pgwatch_tests.errors import PgwatchError
 from pgwatch_tests.settings.load import Dsn, Settings
-from pgwatch_tests.sweep.model import Kept, SweepProgress, SweepProgressCallback, SweepReport, SweepRequest
+from pgwatch_tests.sweep.model import Kept, SweepProgress, SweepProgressCallback, SweepReport
+from pgwatch_tests.sweep.request import SweepRequest
 from pgwatch_tests.sweep.run import Sweep
 from tests.waiting import PATIENCE_S
 

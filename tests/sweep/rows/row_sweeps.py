@@ -10,7 +10,8 @@ from psycopg import Connection, sql
 from psycopg.rows import TupleRow
 
 from pgwatch_tests.settings.load import DEFAULT_MARKERS, Dsn, MarkerSetting, Settings
-from pgwatch_tests.sweep.model import KeptReason, SweepPart, SweepReport, SweepRequest
+from pgwatch_tests.sweep.model import KeptReason, SweepReport
+from pgwatch_tests.sweep.request import SweepPart, SweepRequest
 from pgwatch_tests.sweep.run import Sweep
 
 OLD_MS = 1_717_171_717_171

@@ -9,7 +9,8 @@ import pytest
 from psycopg import Connection, sql
 from psycopg.rows import TupleRow
 
-from pgwatch_tests.sweep.model import SweepReport, SweepRequest
+from pgwatch_tests.sweep.model import SweepReport
+from pgwatch_tests.sweep.request import SweepRequest
 from tests.servers.sessions import Connect, Database, blocked
 from tests.sweep.rows.bookings import REQUEST, PausingProgress, RunningSweep, now_ms, settings
 from tests.sweep.rows.gates import Gate

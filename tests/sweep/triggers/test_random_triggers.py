@@ -22,7 +22,8 @@ from psycopg import Connection, errors
 from psycopg.rows import TupleRow
 
 from pgwatch_tests.settings.load import Dsn, Settings
-from pgwatch_tests.sweep.model import SweepProgress, SweepProgressCallback, SweepReport, SweepRequest
+from pgwatch_tests.sweep.model import SweepProgress, SweepProgressCallback, SweepReport
+from pgwatch_tests.sweep.request import SweepRequest
 from tests.servers.sessions import Database, is_waiting
 from tests.sweep.rows.bookings import RunningSweep, now_ms
 from tests.sweep.rows.gates import Gate

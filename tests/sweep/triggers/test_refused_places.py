@@ -15,7 +15,7 @@ from psycopg.rows import TupleRow
 from pgwatch_tests.embedded.server import EmbeddedServer, ServerPrograms
 from pgwatch_tests.errors import RefusedError
 from pgwatch_tests.postgres.guard import OPT_IN
-from pgwatch_tests.sweep.model import SweepRequest
+from pgwatch_tests.sweep.request import SweepRequest
 from pgwatch_tests.sweep.run import Sweep
 from tests.servers.server_places import server_directory
 from tests.servers.sessions import Database, unique_name

@@ -12,8 +12,9 @@ from textual.pilot import Pilot
 from pgwatch_tests.errors import PgwatchError
 from pgwatch_tests.history.model import HistoryEntry, JobState
 from pgwatch_tests.postgres.sessions.session import WorkCancelledError
-from pgwatch_tests.sweep.model import SweepPart, SweepProgress, SweepProgressCallback, SweepReport
+from pgwatch_tests.sweep.model import SweepProgress, SweepProgressCallback, SweepReport
 from pgwatch_tests.sweep.orphans.orphan_facts import OrphanFacts
+from pgwatch_tests.sweep.request import SweepPart
 from pgwatch_tests.tui.app import Dashboard
 from pgwatch_tests.tui.tabs.sweep_desk import JobDesk, SweepDesk
 from screenshots.pictures import settled

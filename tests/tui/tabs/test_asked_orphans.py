@@ -9,8 +9,9 @@ import pytest
 from pgwatch_tests.errors import ConnectionLostError, PgwatchError
 from pgwatch_tests.leaks.model import LeakReport, Leftover
 from pgwatch_tests.reports.leaks import leak_calm
-from pgwatch_tests.sweep.model import Orphan, SweepPart
+from pgwatch_tests.sweep.model import Orphan
 from pgwatch_tests.sweep.orphans.orphan_facts import OrphanFacts
+from pgwatch_tests.sweep.request import SweepPart
 from pgwatch_tests.tui.app import Dashboard
 from pgwatch_tests.tui.screens.confirm import ConfirmSweepScreen
 from tests.locks.snapshots import snapshot

@@ -16,7 +16,7 @@ from pgwatch_tests.leaks.model import (
 )
 from pgwatch_tests.locks.actions.action import SessionAction
 from pgwatch_tests.locks.model import Party
-from pgwatch_tests.sweep.model import SweepPart
+from pgwatch_tests.sweep.request import SweepPart
 from pgwatch_tests.text.times import in_full
 from pgwatch_tests.tui.screens.confirm import ConfirmScreen
 from pgwatch_tests.tui.widgets.tab_bar import TabBar

@@ -11,7 +11,14 @@ import pytest
 from pgwatch_tests.reports.locks.test_labels import name_of
 from pgwatch_tests.reports.sweeps import sweep_words
 from pgwatch_tests.reports.sweeps.sweep_causes import cause_lines
-from pgwatch_tests.sweep.model import AlsoReferring, ChangedRows, Kept, Orphan, TableRows, YoungestRow
+from pgwatch_tests.sweep.model import (
+    AlsoReferring,
+    ChangedRows,
+    Kept,
+    Orphan,
+    TableRows,
+    YoungestRow,
+)
 from pgwatch_tests.text.times import clock
 from pgwatch_tests.tui.screens.confirm import ConfirmSweepScreen, about_any_age, about_plan
 from pgwatch_tests.tui.screens.min_age import MinAgeScreen

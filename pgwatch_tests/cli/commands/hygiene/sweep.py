@@ -16,7 +16,8 @@ from pgwatch_tests.fleet.shards import Shard
 from pgwatch_tests.settings.jobs import SweepKind
 from pgwatch_tests.settings.load import Flags, Settings
 from pgwatch_tests.sweep.gate import verdict
-from pgwatch_tests.sweep.model import SweepPart, SweepReport, SweepRequest, SweepsOfDatabases
+from pgwatch_tests.sweep.model import SweepReport, SweepsOfDatabases
+from pgwatch_tests.sweep.request import SweepPart, SweepRequest
 from pgwatch_tests.text.numbers import named, plural
 
 _MOST_WARNINGS = 3  # databases of which the same is said

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 
 from pgwatch_tests.cli.runs.daemon_thread import in_daemon_thread
 from pgwatch_tests.settings.load import Settings
-from pgwatch_tests.sweep.model import SweepPart, SweepProgress, SweepRequest
+from pgwatch_tests.sweep.model import SweepProgress
+from pgwatch_tests.sweep.request import SweepPart, SweepRequest
 from pgwatch_tests.task import CompoundTask, Task
 
 if TYPE_CHECKING:
