@@ -1,7 +1,7 @@
 """Reads a built site in a real browser: `python -m tests.docs.site site [PICTURES]`.
 
-Each page, at the widths of a screen and of a phone: nothing sticks out to the right, nothing is asked of
-another machine, no script fails. The search answers, though the pages come from a disk. With a second
+Each page, at the widths of a screen and of a phone: nothing sticks out to the right, no name in the navigation
+is cut, nothing is asked of another machine, no script fails. The search answers, though the pages come from a disk. With a second
 directory, a picture of each page goes there.
 """
 
@@ -27,6 +27,12 @@ _STICKS_OUT = """
     one => one.getBoundingClientRect().right > width + 1 && !scrolls(one.parentElement));
   return document.documentElement.scrollWidth + ' px: ' + (wide[0] ? wide[0].outerHTML.slice(0, 120) : '?');
 })()
+"""
+# Names in the navigation that end in an ellipsis.
+_CUT = """
+[...document.querySelectorAll('.md-nav .md-ellipsis')]
+  .filter(one => one.scrollWidth > one.clientWidth + 1 && one.clientWidth > 0)
+  .map(one => one.textContent.trim()).join(', ')
 """
 # The search's dialog has its own tree; it opens when the button's script is there.
 _FOUND = """
@@ -79,6 +85,8 @@ def found_by_search(page: Path, words: str) -> str | None:
 def _faults(tab: Browser) -> Iterator[str]:
     if wide := tab.evaluate(_STICKS_OUT):
         yield f"sticks out, {wide}"
+    if cut := tab.evaluate(_CUT):
+        yield f"cuts {cut}"
     for event, details in tab.events:
         if event == "Network.requestWillBeSent":
             url = str(cast(dict[str, object], details["request"])["url"])

@@ -17,6 +17,10 @@ def test_what_is_wrong_with_a_page_is_told(python: str, tmp_path_factory: pytest
     (site / "asks.html").write_text(f'{HEAD}</article><img src="https://elsewhere.example/a.png">')
     (site / "fails.html").write_text(f"{HEAD}</article><script>throw Error('no')</script>")
     scrolls = '<div style="overflow-x: auto"><p style="width: 5000px">x</p></div>'
+    short = "display: block; width: 50px; overflow: hidden"
+    (site / "cuts.html").write_text(
+        f'{HEAD}</article><nav class="md-nav"><span class="md-ellipsis" style="{short}">{"x" * 40}</span></nav>'
+    )
     (site / "fine.html").write_text(f"{HEAD}{scrolls}</article>")
 
     found = list(problems(site))
@@ -24,4 +28,5 @@ def test_what_is_wrong_with_a_page_is_told(python: str, tmp_path_factory: pytest
     assert [one[:24] for one in found if one.startswith("wide")] == ["wide at 390: sticks out,"]
     assert sum("asks for https://elsewhere.example/a.png" in one for one in found) == 2
     assert sum("a script fails" in one for one in found) == 2
-    assert {one.split()[0] for one in found} == {"wide", "asks", "fails"}
+    assert sum(f"cuts {'x' * 40}" in one for one in found) == 2
+    assert {one.split()[0] for one in found} == {"wide", "asks", "fails", "cuts"}
