@@ -1,8 +1,8 @@
 """Reads a built site in a real browser: `python -m tests.docs.site site [PICTURES]`.
 
-Each page, at the widths of a screen and of a phone: nothing sticks out to the right, no name in the navigation
-is cut, nothing is asked of another machine, no script fails. The search answers, though the pages come from a disk. With a second
-directory, a picture of each page goes there.
+Each page, at the widths of a screen and of a phone: nothing sticks out to the right, no name in the
+navigation is cut, nothing is asked of another machine, no script fails. The search answers, though the
+pages come from a disk. With a second directory, a picture of each page goes there.
 """
 
 from __future__ import annotations
