@@ -27,7 +27,7 @@ ELSEWHERE: Mapping[str, str] = {
     "tests/cli/test_pooler.py": "poolers; scans, sweeps and watches have their own tests",
     "tests/cli/runs/test_record.py": "the command; the recorder has its own tests",
     "tests/cli/test_secrets_of_others.py": "words of a statement that every major hands on as they are",
-    "tests/docs/test_serve_page.py": "what a command prints; it has its own tests",
+    "tests/docs/pages/test_serve.py": "what a command prints; it has its own tests",
     "tests/web/test_in_browser.py": "what browsers see; the dashboard has its own tests",
     "tests/web/test_serve_command.py": "a command and who is let in; the dashboard has its own tests",
     "tests/demo/test_factories.py": "objects of factory_boy; removal has its own tests",

@@ -15,7 +15,7 @@ from pgwatch_tests.web.listen_address import DEFAULT_PORT, tunnel
 from tests.servers.sessions import Database
 from tests.web.served import served
 
-TEXT = (Path(__file__).resolve().parents[2] / "docs" / "serve.md").read_text(encoding="utf-8")
+TEXT = (Path(__file__).resolve().parents[3] / "docs" / "serve.md").read_text(encoding="utf-8")
 COMMANDS = "".join(re.findall(r"```sh\n(.*?)```", TEXT, re.DOTALL)).splitlines()
 
 

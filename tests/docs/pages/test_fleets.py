@@ -12,7 +12,7 @@ import pytest
 from pgwatch_tests import cli
 from pgwatch_tests.settings.load import Flags, load
 
-TEXT = (Path(__file__).resolve().parents[2] / "docs" / "fleets.md").read_text(encoding="utf-8")
+TEXT = (Path(__file__).resolve().parents[3] / "docs" / "fleets.md").read_text(encoding="utf-8")
 COMMANDS = re.findall(r"^\$ (pgwatch-tests .+)$", TEXT, re.MULTILINE)
 
 

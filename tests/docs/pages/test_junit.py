@@ -14,7 +14,7 @@ from pgwatch_tests.record.results import ResultsDirectory, RunRecord
 from tests.cli.running import pgwatch
 from tests.record.made_events import BEGAN, facts
 
-TEXT = (Path(__file__).resolve().parents[2] / "docs" / "junit.md").read_text(encoding="utf-8")
+TEXT = (Path(__file__).resolve().parents[3] / "docs" / "junit.md").read_text(encoding="utf-8")
 FAILED = '<failure message="expected 2 to be 1"/>'
 UNIT = """<testsuites name="vitest tests" tests="3"><testsuite name="tests/booking.test.ts">
 <testcase classname="tests/booking.test.ts" name="Booking &gt; cancels" time="0.4"/>

@@ -10,7 +10,7 @@ import pytest
 
 from pgwatch_tests.cli.commands.runs.run import command
 
-_ROOT = Path(__file__).resolve().parents[2]
+_ROOT = Path(__file__).resolve().parents[3]
 _LINE = re.compile(r"pgwatch-tests run (?P<arguments>[^`#\n]*)")
 _LINES = [
     match["arguments"].strip()
