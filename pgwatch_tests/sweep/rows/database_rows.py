@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -65,11 +66,8 @@ class DatabaseRows:
         self, key: ForeignKey, leaf: int, tids: Sequence[int]
     ) -> Iterator[tuple[int, int, int, int]]:
         """Returns what `children` does, without flags: place, leaf, tid, xmin."""
-        [found] = self._fetch(self._statements.referring(key, leaf), {"tids": Tids(tids)})
-        places, leaves, referring, xmins = found
-        return zip(
-            *(read_four(places), read_four(leaves), read_tids(referring), read_four(xmins)), strict=True
-        )
+        found = self._related(self._statements.referring(key, leaf), tids)
+        return zip(found.places, found.leaves, found.tids, found.xmins, strict=True)
 
     def delete(
         self, going: Sequence[Mapping[int, Sequence[int]]], meanwhile: Callable[[], None] = lambda: None
@@ -117,9 +115,15 @@ class DatabaseRows:
         }
 
     def _related(self, statement: bytes, tids: Sequence[int]) -> Related:
-        [(places, leaves, found, xmins, flags)] = self._fetch(statement, {"tids": Tids(tids)})
+        [(led_from, leaves, raw_tids, xmins, *flags)] = self._fetch(statement, {"tids": Tids(tids)})
+        place = {tid: place for place, tid in enumerate(tids)}
+        found = read_tids(raw_tids)
         return Related(
-            *(read_four(places), read_four(leaves), read_tids(found), read_four(xmins), read_eight(flags))
+            [place[tid] for tid in read_tids(led_from)],
+            read_four(leaves),
+            found,
+            read_four(xmins),
+            read_eight(flags[0]) if flags else array("Q", bytes(8 * len(found))),
         )
 
     def _fetch(self, statement: bytes, bound: Mapping[str, Tids]) -> list[TupleRow]:

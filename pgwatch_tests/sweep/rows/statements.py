@@ -27,6 +27,7 @@ from pgwatch_tests.sweep.plan.rules import Flagging
 from pgwatch_tests.sweep.tids import BETWEEN_TIDS
 
 _DIALECT = PGDialect_psycopg()  # type: ignore[no-untyped-call]  # SQLAlchemy's own gap
+_TIDS = "%(tids)s::pg_catalog.tid[]"
 _LOCK = "FOR UPDATE SKIP LOCKED"
 _LOCK_FOR_CHANGE = "FOR NO KEY UPDATE SKIP LOCKED"
 # From so many rows on, it is cheaper to have them told as one value.
@@ -60,16 +61,19 @@ class SweepStatements:
         return _encoded(self._rows(leaf, texts))
 
     def children(self, key: ForeignKey, leaf: int) -> bytes:
-        """Rows that refer to those of a leaf: one row of places, leaves, tids, xmins, and flags."""
-        return self._related("children", key, leaf, self._all_flags(key.child, "c"))
+        """Rows that refer to those of a leaf: one row of the latter's tids, leaves, tids, xmins, and flags.
+
+        Without flags where rows of that table have none.
+        """
+        return self._related("children", key, leaf, key.child, self._all_flags(key.child, "c"))
 
     def referring(self, key: ForeignKey, leaf: int) -> bytes:
         """Rows that refer to those of a leaf: as `children`, without flags."""
-        return self._related("children", key, leaf, "")
+        return self._related("children", key, leaf, key.child, "")
 
     def parents(self, key: ForeignKey, leaf: int) -> bytes:
         """Rows that those of a leaf refer to: likewise."""
-        return self._related("parents", key, leaf, self._all_flags(key.parent, "p"))
+        return self._related("parents", key, leaf, key.parent, self._all_flags(key.parent, "p"))
 
     def delete(self, leaves: Sequence[int], rows: int) -> bytes:
         """Deletes so many; what to bind for leaf N is `tids_N`. What went: N, tid, xmin, when it began.
@@ -131,12 +135,14 @@ class SweepStatements:
     def _rows(self, leaf: int, columns: str, locking: str = "") -> str:
         return _text("rows", leaf=self._name(leaf), oid=str(leaf), columns=columns, locking=locking)
 
-    def _related(self, template: str, key: ForeignKey, leaf: int, columns: str) -> bytes:
+    def _related(self, template: str, key: ForeignKey, leaf: int, other: int, columns: str) -> bytes:
         which = (template, key.oid, leaf, columns)
         if which not in self._composed:
+            is_single = self._graph.relations[other].kind == "r"
             text = _text(
                 template,
                 leaf=self._name(leaf),
+                tids=f"(SELECT {_TIDS})::pg_catalog.tid[]" if is_single else _TIDS,
                 child=self._only(key.child),
                 parent=self._only(key.parent),
                 refers=_refers(key),
@@ -160,12 +166,13 @@ class SweepStatements:
         return self._name(oid) if self._graph.relations[oid].kind == "p" else f"ONLY {self._name(oid)}"
 
     def _all_flags(self, oid: int, row: str) -> str:
-        return _text("all_flags", flags=self._flags(oid, row))
+        flags = self._flags(oid, row)
+        return _text("all_flags", flags=flags) if flags else ""
 
     def _flags(self, oid: int, row: str) -> str:
         flagging = self._flagging.get(oid)
         if flagging is None:
-            return "0::pg_catalog.int8"
+            return ""
         columns = ", ".join(f"{row}.{_quoted(name)} AS {_quoted(name)}" for name in flagging.columns)
         return _text("flags", expression=flagging.expression.replace("%", "%%"), columns=columns)
 

@@ -1,13 +1,15 @@
 -- Which rows refer to rows of a leaf by a foreign key?
 --
--- Places of those referred to, leaves, tids, xmins, $columns: all of each as one value.
-SELECT pg_catalog.string_agg(
-        pg_catalog.int4send((named.n OPERATOR(pg_catalog.-) 1)::pg_catalog.int4), ''::pg_catalog.bytea
-    ),
+-- Tids of those referred to, leaves, tids, xmins, $columns: all of each as one value.
+-- $tids is a subquery where the other table is a single one: then the planner doesn't know how many there are,
+-- takes them for few, and fetches each by its place and those it leads to by the key's index. Told of 60,000, it
+-- reads both tables whole, and builds a hash of one (four times the processor time). Of partitions each lookup
+-- may have to ask all, so there it is told.
+SELECT pg_catalog.string_agg(pg_catalog.tidsend(p.ctid), $between),
     pg_catalog.string_agg(pg_catalog.oidsend(c.tableoid), ''::pg_catalog.bytea),
     pg_catalog.string_agg(pg_catalog.tidsend(c.ctid), $between),
     pg_catalog.string_agg(pg_catalog.xidsend(c.xmin), ''::pg_catalog.bytea)
     $columns
-FROM pg_catalog.unnest(%(tids)s::pg_catalog.tid[]) WITH ORDINALITY AS named (tid, n)
-JOIN ONLY $leaf AS p ON p.ctid OPERATOR(pg_catalog.=) named.tid
+FROM ONLY $leaf AS p
 JOIN $child AS c ON $refers
+WHERE p.ctid OPERATOR(pg_catalog.=) ANY ($tids)
