@@ -11,10 +11,10 @@ import sys
 from array import array
 from collections.abc import Sequence
 
-from psycopg import Cursor
+from psycopg import Connection
 from psycopg.adapt import Dumper
 from psycopg.pq import Format
-from psycopg.rows import TupleRow
+from psycopg.rows import Row
 from psycopg.types.numeric import OidBinaryLoader
 from psycopg.types.string import ByteaBinaryLoader
 
@@ -92,8 +92,11 @@ def literal(tids: Sequence[int]) -> str:
     return "{" + ",".join([f'"({tid >> 16},{tid & 65535})"' for tid in tids]) + "}"
 
 
-def read_and_write_tids(cursor: Cursor[TupleRow]) -> None:
-    """Makes a cursor that reads binary values read tids as 6 bytes and xmin as a number, and bind `Tids`."""
-    cursor.adapters.register_loader(_TID, ByteaBinaryLoader)
-    cursor.adapters.register_loader(_XID, OidBinaryLoader)
-    cursor.adapters.register_dumper(Tids, _TidsDumper)
+def read_and_write_tids(connection: Connection[Row]) -> None:
+    """Has cursors that read binary values read tids as 6 bytes and xmin as a number, and bind `Tids`."""
+    # Not of each cursor: that would copy what all types are read by.
+    adapters = connection.adapters
+    if adapters.get_loader(_XID, Format.BINARY) is not OidBinaryLoader:
+        adapters.register_loader(_TID, ByteaBinaryLoader)
+        adapters.register_loader(_XID, OidBinaryLoader)
+        adapters.register_dumper(Tids, _TidsDumper)

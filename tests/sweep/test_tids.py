@@ -20,8 +20,8 @@ PLACES = [1, (1 << 16) + 2, (0x1FF << 16) + 0x101, (0x10203 << 16) + 291, (0xFFF
 
 
 def test_tids_go_there_and_back(owner: Connection[TupleRow]) -> None:
+    read_and_write_tids(owner)
     with owner.cursor(binary=True) as cursor:
-        read_and_write_tids(cursor)
         for tids in ([], PLACES[:1], PLACES):
             asked = "SELECT pg_catalog.string_agg(pg_catalog.tidsend(tid), %s), count(*) FROM unnest(%%s) tid"
             found = cursor.execute((asked % BETWEEN_TIDS).encode(), [Tids(tids)]).fetchone()

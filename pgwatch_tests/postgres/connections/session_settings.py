@@ -148,9 +148,13 @@ def transaction_beginning(settings: Mapping[str, str], *, begins: bool) -> sql.C
 
 
 def for_code_of_others(server_version: int) -> bytes:
-    """Resets what code of the database's own (triggers …) is written for, until the transaction ends."""
+    """Resets what code of the database's own (triggers …) is written for, until the transaction ends.
+
+    One statement: NULL is the default, as for SET LOCAL … TO DEFAULT (set_config_by_name in guc_funcs.c).
+    """
     refused = (REFUSED_RELATIONS,) if can_refuse_views(server_version) else ()
-    return "; ".join(f'SET LOCAL "{name}" TO DEFAULT' for name in (*_OF_OTHERS, *refused)).encode()
+    resets = ", ".join(f"pg_catalog.set_config('{name}', NULL, true)" for name in (*_OF_OTHERS, *refused))
+    return f"SELECT {resets}".encode()
 
 
 def for_session(settings: Mapping[str, str]) -> sql.Composed:

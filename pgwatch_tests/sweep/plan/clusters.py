@@ -138,17 +138,18 @@ class Clusters:
         for node, above in enumerate(up):
             up[node] = up[above]
         why = self._reasons()
-        going: dict[int, list[int]] = {}
-        kept: defaultdict[tuple[int, Refusal], list[int]] = defaultdict(list)
+        together: dict[int, list[int]] = {}
         for node, root in enumerate(up):
-            if why and (refusal := why.get(root)) is not None:
-                kept[self.leaves[node], refusal].append(node)
-            elif root == node:
-                going[root] = [node]
+            if root == node:
+                together[root] = [node]
             else:
-                going[root].append(node)
+                together[root].append(node)
+        kept: defaultdict[tuple[int, Refusal], list[int]] = defaultdict(list)
+        for root, refusal in why.items():
+            for node in together.pop(root):
+                kept[self.leaves[node], refusal].append(node)
         young = {(leaf, at) for node, leaf, at in self._young if why.get(self._root(node)) == TOO_YOUNG}
-        return Settled(list(going.values()), kept, young)
+        return Settled(list(together.values()), kept, young)
 
     def _reasons(self) -> dict[int, Refusal]:
         """Returns the reasons of clusters that stay, by root."""

@@ -123,8 +123,8 @@ class SeedReader:
 def _read(connection: OwnConnection, statement: bytes) -> Seeds:
     """Reads from the start each time that it is run."""
     found = Seeds()
+    read_and_write_tids(connection)
     with connection.cursor(binary=True) as cursor:
-        read_and_write_tids(cursor)
         at = 0
         for row in cursor.stream(statement, size=_ROWS_AT_ONCE):
             leaf, tid, xmin, flags = cast("tuple[int, bytes, int, int]", row)

@@ -5,7 +5,11 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
+from psycopg.rows import TupleRow
+
+from pgwatch_tests.postgres import queries
 from pgwatch_tests.postgres.sessions.session import DatabaseSession
+from pgwatch_tests.sweep.pipelined import Asked, all_answers
 from pgwatch_tests.sweep.plan.foreign_key_graph import ForeignKeyGraph
 from pgwatch_tests.sweep.plan.related_rows import CatalogChangedError
 
@@ -28,7 +32,7 @@ class _Mark:
 
 @dataclass(frozen=True, slots=True)
 class Transaction:
-    """The row of queries/sweep/transaction.sql."""
+    """The row of queries/sweep/transaction.sql: the id as its rows have it in xmin."""
 
     id: int
     skips_triggers: bool
@@ -63,7 +67,8 @@ Marks = Mapping[tuple[int, bool], int]
 
 def read_marks(session: DatabaseSession, oids: Sequence[int]) -> Marks:
     """Returns a mark per table that tells changes. Raises what `session.running` does."""
-    return _marks(session, oids, oids)
+    [marks] = all_answers(session, (_asked_marks(oids, oids),))
+    return _marks(marks)
 
 
 class Catalog:
@@ -76,24 +81,46 @@ class Catalog:
         self._all = [relation.oid for relation in graph.relations.values() if relation.kind == "r"]
         self._around: dict[int, tuple[frozenset[int], frozenset[int]]] = {}
 
-    def compare(self, leaves: Sequence[int]) -> None:
-        """Raises CatalogChangedError unless all is as it was about rows of these, which are locked."""
+    def begin(self, locking: bytes, leaves: Sequence[int]) -> dict[int, TupleCounts]:
+        """Begins a transaction by `locking` tables. Returns `counts` before it wrote anything.
+
+        Raises CatalogChangedError unless all is as it was about rows of these.
+        """
         whole: set[int] = set()
         referring: set[int] = set()
         for leaf in leaves:
             own, others = self._surroundings(leaf)
             whole |= own
             referring |= others
-        now = _marks(self._session, sorted(whole), sorted(referring - whole))
+        asked = _asked_marks(sorted(whole), sorted(referring - whole))
+        # By itself: of a session that was ended meanwhile, libpq tells why only without a pipeline.
+        self._session.execute(b"BEGIN; " + locking)
+        marks, counts = all_answers(self._session, (asked, self._asked_counts(leaves)))
+        now = _marks(marks)
         if any(self._marks.get(which) != mark for which, mark in now.items()) or len(now) < len(
             whole | referring
         ):
             raise CatalogChangedError
+        return _counts(counts)
 
-    def counts(self, leaves: Collection[int]) -> dict[int, TupleCounts]:
-        """Returns the rows written so far, in all tables that a DELETE from these may write to."""
+    def check(
+        self, leaves: Collection[int], *, of_triggers: bool
+    ) -> tuple[Transaction, dict[int, TupleCounts]]:
+        """Has the server check what waits for the end, and deferred triggers fire.
+
+        Returns the transaction as it is then, and the rows written so far, in all tables that a DELETE from
+        these may write to. `of_triggers`: whether it has to be known if triggers wrote in it.
+        """
+        asked = Asked(queries.load("sweep/transaction").encode(), {"of_triggers": of_triggers})
+        _, [transaction], counts = all_answers(
+            self._session,
+            (Asked(b"SET CONSTRAINTS ALL IMMEDIATE"), asked, self._asked_counts(leaves)),
+        )
+        return Transaction(*transaction), _counts(counts)
+
+    def _asked_counts(self, leaves: Collection[int]) -> Asked:
         oids = {"oids": _literal(self._written_by(leaves))}
-        return {one.oid: one for one in self._session.ask("sweep/tuple_counts", TupleCounts, oids)}
+        return Asked(queries.load("sweep/tuple_counts").encode(), oids)
 
     def _written_by(self, leaves: Collection[int]) -> Collection[int]:
         graph = self._graph
@@ -107,10 +134,6 @@ class Catalog:
                 if key.on_delete == "c":
                     found.update(graph.leaves(key.child))
         return found
-
-    def transaction(self, *, of_triggers: bool) -> Transaction:
-        """The one that runs, as its rows have it in xmin; whether triggers wrote in it has to be known."""
-        return self._session.ask("sweep/transaction", Transaction, {"of_triggers": of_triggers})[0]
 
     def emptied(self, written: Mapping[int, TupleCounts]) -> frozenset[int]:
         """The leaves that the transaction that runs has emptied as a whole, or dropped.
@@ -146,10 +169,19 @@ class Catalog:
         return found
 
 
-def _marks(session: DatabaseSession, whole: Sequence[int], referring: Sequence[int]) -> Marks:
+def _asked_marks(whole: Sequence[int], referring: Sequence[int]) -> Asked:
     asked = {"whole": _literal(whole), "referring": _literal(referring)}
-    found = session.ask("sweep/catalog", _Mark, asked)
+    return Asked(queries.load("sweep/catalog").encode(), asked)
+
+
+def _marks(rows: Sequence[TupleRow]) -> Marks:
+    found = (_Mark(*row) for row in rows)
     return {(one.oid, one.is_whole): one.mark for one in found}
+
+
+def _counts(rows: Sequence[TupleRow]) -> dict[int, TupleCounts]:
+    found = (TupleCounts(*row) for row in rows)
+    return {one.oid: one for one in found}
 
 
 def _literal(oids: Collection[int]) -> str:

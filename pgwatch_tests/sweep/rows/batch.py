@@ -146,9 +146,7 @@ class Batches:
         begun_s = time.monotonic()
         with self._rolled_back_otherwise(), _failing(leaves):
             with _failing(leaves, gone=CatalogChangedError):
-                self._session.execute(b"BEGIN; " + self._statements.lock_tables(leaves))
-                self._catalog.compare(leaves)
-                before = self._catalog.counts(leaves)
+                before = self._catalog.begin(self._statements.lock_tables(leaves), leaves)
                 rows_since_s = time.monotonic()
                 self._lock(state)
                 self._ask(state)
@@ -179,6 +177,8 @@ class Batches:
                 continue
             # Some of those asked for may have been left out meanwhile.
             wanted = state.portion.versions(leaf)
+            if held == wanted:
+                continue
             wrong = {tid: xmin for tid, xmin in wanted.items() if held.get(tid) != xmin}
             if wrong:
                 state.leave_out(self._why(leaf, wrong, state.portion.owners(leaf)))
@@ -241,17 +241,20 @@ class Batches:
     def _delete(self, state: Attempt) -> None:
         """Deletes, children first. Raises _AgainError if something is still there."""
         # Of triggers: they may say no schema, or read dates as their database writes them.
-        self._session.execute(for_code_of_others(self._session.connection.info.server_version))
+        settings: Sequence[bytes] = (for_code_of_others(self._session.connection.info.server_version),)
         groups = self._graph.deletion_groups(state.portion.rows.keys())
         for some in [[group] for group in groups] if state.in_turn else [groups]:
-            self._delete_groups(state, some)
+            self._delete_groups(state, some, settings)
+            settings = ()
 
-    def _delete_groups(self, state: Attempt, groups: Sequence[Sequence[int]]) -> None:
+    def _delete_groups(
+        self, state: Attempt, groups: Sequence[Sequence[int]], settings: Sequence[bytes]
+    ) -> None:
         """Deletes these without a look in between."""
         wanted = [{leaf: state.portion.versions(leaf) for leaf in group} for group in groups]
         going = [{leaf: list(versions) for leaf, versions in group.items()} for group in wanted]
         state.statements += 1
-        deleted, error = self._rows.delete(going, state.meanwhile)
+        deleted, error = self._rows.delete(going, state.meanwhile, settings)
         for group, one in zip(wanted, deleted, strict=False):
             for leaf, versions in group.items():
                 if one.took_s is not None:
@@ -303,14 +306,13 @@ class Batches:
         """Compares what was written with what was meant. Raises _AgainError if keys may have done more."""
         # What waits for the end would write after it was counted.
         with _failing(self._with_triggers(state)):
-            self._session.execute(b"SET CONSTRAINTS ALL IMMEDIATE")
-            state.rows_done_s = time.monotonic()
             of_triggers = any(map(self._graph.writers, leaves))
-            transaction = self._catalog.transaction(of_triggers=of_triggers)
+            transaction, counts = self._catalog.check(leaves, of_triggers=of_triggers)
+            state.rows_done_s = time.monotonic()
             if transaction.skips_triggers:
                 raise errors.RaiseException("a trigger disables all triggers, and with them foreign keys")
         self._compare_changed(state)
-        written = {one.oid: one for one in written_since(before, self._catalog.counts(leaves))}
+        written = {one.oid: one for one in written_since(before, counts)}
         rows = state.portion.rows
         emptied = self._catalog.emptied(written) if transaction.has_exclusive else frozenset()
         state.effects = [TupleCounts(oid, 0, 0, 0, emptied=True) for oid in emptied]

@@ -11,9 +11,9 @@ from psycopg import errors
 from psycopg.rows import TupleRow
 
 from pgwatch_tests.postgres.sessions.session import DatabaseSession
+from pgwatch_tests.sweep.pipelined import Asked, all_answers, answer, answers
 from pgwatch_tests.sweep.plan.foreign_key_graph import ForeignKey
 from pgwatch_tests.sweep.plan.related_rows import Related
-from pgwatch_tests.sweep.rows.pipelined import Answers, Asked, answer, answers
 from pgwatch_tests.sweep.rows.statements import SweepStatements
 from pgwatch_tests.sweep.tids import Tids, read_eight, read_four, read_tids
 
@@ -70,22 +70,26 @@ class DatabaseRows:
         return zip(found.places, found.leaves, found.tids, found.xmins, strict=True)
 
     def delete(
-        self, going: Sequence[Mapping[int, Sequence[int]]], meanwhile: Callable[[], None] = lambda: None
+        self,
+        going: Sequence[Mapping[int, Sequence[int]]],
+        meanwhile: Callable[[], None] = lambda: None,
+        before: Sequence[bytes] = (),
     ) -> tuple[list[Deleted], psycopg.Error | None]:
         """Deletes rows, in one statement for each mapping; returns what went, up to the one that failed.
 
-        `meanwhile`: see `answers`.
+        `before` are settings to make first. `meanwhile`: see `answers`.
         """
-        asked = []
+        asked = [Asked(setting) for setting in before]
         for rows in going:
             leaves = tuple(rows)
             bound = {f"tids_{place}": Tids(rows[leaf]) for place, leaf in enumerate(leaves)}
             asked.append(Asked(self._statements.delete(leaves, sum(map(len, rows.values()))), bound))
         found = answers(self._session, asked, meanwhile)
-        times = _times(found, self._session.last_duration_s)
+        answered = found.rows[len(before) :]
+        times = _times(answered, found.error, self._session.last_duration_s)
         deleted = [
-            Deleted(_by_leaf(tuple(rows), answered), took_s)
-            for rows, answered, took_s in zip(going, found.rows, times, strict=False)
+            Deleted(_by_leaf(tuple(rows), gone), took_s)
+            for rows, gone, took_s in zip(going, answered, times, strict=False)
         ]
         return deleted, found.error
 
@@ -97,8 +101,9 @@ class DatabaseRows:
 
     def dangling(self, asked: Sequence[tuple[ForeignKey, int, Sequence[int]]]) -> list[list[int]]:
         """Returns the rows of leaves, possibly changed by this transaction, that refer to no row by a key."""
-        found = self._all(
-            [Asked(self._statements.dangling(key, leaf), {"tids": Tids(tids)}) for key, leaf, tids in asked]
+        found = all_answers(
+            self._session,
+            [Asked(self._statements.dangling(key, leaf), {"tids": Tids(tids)}) for key, leaf, tids in asked],
         )
         return [[tids[place] for (place,) in rows] for (_, _, tids), rows in zip(asked, found, strict=True)]
 
@@ -109,7 +114,8 @@ class DatabaseRows:
         return _by_tid(found, xmins)
 
     def _each_versions(self, asked: Sequence[tuple[int, bytes, Sequence[int]]]) -> dict[int, Versions]:
-        found = self._all([Asked(statement, {"tids": Tids(tids)}) for _, statement, tids in asked])
+        asking = [Asked(statement, {"tids": Tids(tids)}) for _, statement, tids in asked]
+        found = all_answers(self._session, asking)
         return {
             leaf: _by_tid(tids, xmins) for (leaf, _, _), [(tids, xmins)] in zip(asked, found, strict=True)
         }
@@ -120,7 +126,7 @@ class DatabaseRows:
         found = read_tids(raw_tids)
         return Related(
             [place[tid] for tid in read_tids(led_from)],
-            read_four(leaves),
+            array("I", [leaves]) * len(found) if isinstance(leaves, int) else read_four(leaves),
             found,
             read_four(xmins),
             read_eight(flags[0]) if flags else array("Q", bytes(8 * len(found))),
@@ -129,20 +135,16 @@ class DatabaseRows:
     def _fetch(self, statement: bytes, bound: Mapping[str, Tids]) -> list[TupleRow]:
         return self._session.run(lambda connection: answer(connection, Asked(statement, bound)))
 
-    def _all(self, asked: Sequence[Asked]) -> Sequence[Sequence[TupleRow]]:
-        found = answers(self._session, asked)
-        if found.error is not None:
-            raise found.error
-        return found.rows
 
-
-def _times(found: Answers, together_s: float) -> list[float | None]:
+def _times(
+    found: Sequence[Sequence[TupleRow]], error: psycopg.Error | None, together_s: float
+) -> list[float | None]:
     """How long each took, by when the next one began; the server tells that in the last column."""
-    begun = [float(rows[0][-1]) if rows else None for rows in found.rows]
+    begun = [float(rows[0][-1]) if rows else None for rows in found]
     ended = begun[1:]
     if begun:
         first_s = begun[0]
-        ended.append(None if found.error or first_s is None else first_s + together_s)
+        ended.append(None if error or first_s is None else first_s + together_s)
     return [
         None if since is None or until is None else max(0.0, until - since)
         for since, until in zip(begun, ended, strict=True)

@@ -265,9 +265,9 @@ class Estimate:
             for_rows_s = max(_AIM_S - self._besides_s, _AIM_S / 2)
             row_s, most_s = self._row_s, for_rows_s / self._factor
             while last < len(groups) and (not some or len(some) + len(groups[last]) <= most):
-                nodes = [node for cluster in groups[last] for node in cluster]
-                more_s = sum([row_s[leaves[node]] for node in nodes])
-                news = {leaves[node] for node in nodes} - there
+                of_nodes = [leaves[node] for cluster in groups[last] for node in cluster]
+                more_s = sum(map(row_s.__getitem__, of_nodes))
+                news = set(of_nodes) - there
                 for leaf in news:
                     more_s += _TABLE_S + self._first_s(leaf)
                 if some and cost_s + more_s > most_s:

@@ -63,7 +63,7 @@ class SweepStatements:
     def children(self, key: ForeignKey, leaf: int) -> bytes:
         """Rows that refer to those of a leaf: one row of the latter's tids, leaves, tids, xmins, and flags.
 
-        Without flags where rows of that table have none.
+        Of a single table, the leaf is told once; without flags where rows of that table have none.
         """
         return self._related("children", key, leaf, key.child, self._all_flags(key.child, "c"))
 
@@ -119,7 +119,7 @@ class SweepStatements:
         if len(deletes) == 1:
             # Not in a WITH, where a rule does something besides (RewriteQuery in rewriteHandler.c).
             if rows < _MANY or self._has_rules(leaves[0]):
-                return _encoded(deletes[0])
+                return _encoded(deletes[0] + _text("began"))
             return _encoded(_text("all_gone", delete=deletes[0], between=BETWEEN_TIDS))
         gone = ", ".join(f"gone_{number} AS ({delete})" for number, delete in enumerate(deletes))
         found = " UNION ALL ".join(_text("gone", gone=f"gone_{n}") for n in range(len(deletes)))
@@ -142,6 +142,7 @@ class SweepStatements:
             text = _text(
                 template,
                 leaf=self._name(leaf),
+                leaves=_text("leaf" if is_single else "leaves", row=template[0]),
                 tids=f"(SELECT {_TIDS})::pg_catalog.tid[]" if is_single else _TIDS,
                 child=self._only(key.child),
                 parent=self._only(key.parent),

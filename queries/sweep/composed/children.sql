@@ -6,7 +6,7 @@
 -- reads both tables whole, and builds a hash of one (four times the processor time). Of partitions each lookup
 -- may have to ask all, so there it is told.
 SELECT pg_catalog.string_agg(pg_catalog.tidsend(p.ctid), $between),
-    pg_catalog.string_agg(pg_catalog.oidsend(c.tableoid), ''::pg_catalog.bytea),
+    $leaves,
     pg_catalog.string_agg(pg_catalog.tidsend(c.ctid), $between),
     pg_catalog.string_agg(pg_catalog.xidsend(c.xmin), ''::pg_catalog.bytea)
     $columns

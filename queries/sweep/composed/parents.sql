@@ -2,7 +2,7 @@
 --
 -- Tids of those that refer, leaves, tids, xmins, $columns: all of each as one value. $tids: see children.sql.
 SELECT pg_catalog.string_agg(pg_catalog.tidsend(c.ctid), $between),
-    pg_catalog.string_agg(pg_catalog.oidsend(p.tableoid), ''::pg_catalog.bytea),
+    $leaves,
     pg_catalog.string_agg(pg_catalog.tidsend(p.ctid), $between),
     pg_catalog.string_agg(pg_catalog.xidsend(p.xmin), ''::pg_catalog.bytea)
     $columns

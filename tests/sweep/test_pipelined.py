@@ -11,7 +11,7 @@ from psycopg.pq import TransactionStatus
 from psycopg.rows import TupleRow
 
 from pgwatch_tests.postgres.sessions.session import DatabaseSession
-from pgwatch_tests.sweep.rows.pipelined import Answers, Asked, answers
+from pgwatch_tests.sweep.pipelined import Answers, Asked, answers
 from pgwatch_tests.sweep.tids import Tids
 from tests.leaks.scanning import settings
 from tests.servers.sessions import Database

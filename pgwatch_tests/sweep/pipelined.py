@@ -15,20 +15,23 @@ from psycopg.rows import TupleRow
 
 from pgwatch_tests.postgres.connections.connection import OwnConnection
 from pgwatch_tests.postgres.sessions.session import DatabaseSession
-from pgwatch_tests.sweep.tids import Tids, read_and_write_tids
+from pgwatch_tests.sweep.tids import read_and_write_tids
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A statement, and what to bind."""
+    """A statement, and what to bind; without anything to bind, a % in it is one."""
 
     statement: bytes
-    bound: Mapping[str, Tids]
+    bound: Mapping[str, object] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Answers:
-    """The rows of each statement, as binary values, up to the one that failed, and its error."""
+    """The rows of each statement, as binary values, up to the one that failed, and its error.
+
+    A statement that returns none, such as SET, has none.
+    """
 
     rows: Sequence[Sequence[TupleRow]]
     error: psycopg.Error | None = None
@@ -36,9 +39,9 @@ class Answers:
 
 def answer(connection: OwnConnection, asked: Asked) -> list[TupleRow]:
     """The rows of one. Raises psycopg's errors."""
+    read_and_write_tids(connection)
     with connection.cursor(binary=True) as cursor:
-        read_and_write_tids(cursor)
-        return cursor.execute(asked.statement, asked.bound).fetchall()
+        return _rows(cursor.execute(asked.statement, asked.bound))
 
 
 def answers(
@@ -66,6 +69,14 @@ def answers(
     return Answers(found)
 
 
+def all_answers(session: DatabaseSession, asked: Sequence[Asked]) -> Sequence[Sequence[TupleRow]]:
+    """As `answers`; raises the error of a statement that failed, too."""
+    found = answers(session, asked)
+    if found.error is not None:
+        raise found.error
+    return found.rows
+
+
 def _fetch_pipelined(
     connection: OwnConnection,
     asked: Sequence[Asked],
@@ -74,12 +85,12 @@ def _fetch_pipelined(
 ) -> None:
     cursors: list[Cursor[TupleRow]] = []
     failure: psycopg.Error | None = None
+    read_and_write_tids(connection)
     try:
         with connection.pipeline():
             try:
                 for one in asked:
                     cursors.append(cursor := connection.cursor(binary=True))
-                    read_and_write_tids(cursor)
                     cursor.execute(one.statement, one.bound)
                 meanwhile()
             except psycopg.Error as error:
@@ -90,9 +101,13 @@ def _fetch_pipelined(
     for cursor in cursors:
         if cursor.pgresult is None:
             break
-        found.append(cursor.fetchall())
+        found.append(_rows(cursor))
     if failure is not None:
         # Of those after it, psycopg believes that they were prepared, until it rolls back by itself.
         with suppress(psycopg.Error):
             connection.rollback()
         raise failure
+
+
+def _rows(cursor: Cursor[TupleRow]) -> list[TupleRow]:
+    return cursor.fetchall() if cursor.pgresult is not None and cursor.pgresult.nfields else []
