@@ -42,14 +42,18 @@ def _section(example: Example) -> str:
     graph = LockGraph(example.snapshot)
     [tree, *_] = [tree for tree in graph.trees if diagnose(graph, tree.node).cause == example.cause]
     lines = "\n".join(lock_tree.tree_lines(graph, tree))
-    return f"### {example.cause}\n\n{_meaning(graph, tree.node)}\n\n```text\n{lines}\n```"
+    return f"### {example.cause}\n\n{_meaning(graph, tree.node, example.cause)}\n\n```text\n{lines}\n```"
 
 
-def _meaning(graph: LockGraph, party: Party) -> str:
-    """The first line of the docstring of the rule that speaks."""
+def _meaning(graph: LockGraph, party: Party, cause: str) -> str:
+    """The first line of the docstring of the rule that speaks, and its line on this cause, if any."""
     root = RootBlocker.of(graph, party)
     rule = next((rule for rule in RULES if rule(root)), unknown)
-    return (rule.__doc__ or "").strip().splitlines()[0]
+    first, *others = (rule.__doc__ or "").strip().splitlines()
+    of_cause = [
+        line.strip().removeprefix(f"{cause}: ") for line in others if line.strip().startswith(f"{cause}: ")
+    ]
+    return " ".join([first, *of_cause])
 
 
 def load() -> tuple[Example, ...]:

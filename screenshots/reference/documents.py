@@ -18,7 +18,7 @@ def text() -> str:
     rows = [
         (
             f"[{schema['title']}](#{path.stem})",
-            f"`{schema['x-written-by']}`",
+            _commands(schema["x-written-by"]),
             schema["description"],
         )
         for path, schema in schemas.items()
@@ -26,6 +26,11 @@ def text() -> str:
     parts = [table(("document", "written by", "holds"), rows)]
     parts += [_section(path, schema) for path, schema in schemas.items()]
     return "\n\n".join(parts)
+
+
+def _commands(written_by: str) -> str:
+    """Code, if it is one command; a sentence has its own."""
+    return written_by if "`" in written_by else f"`{written_by}`"
 
 
 def _section(path: Path, schema: dict[str, Any]) -> str:

@@ -148,7 +148,11 @@ def prepared_transaction(root: RootBlocker) -> Diagnosis | None:
 
 
 def autovacuum(root: RootBlocker) -> Diagnosis | None:
-    """Autovacuum gives way to others, unless it prevents wraparound (manual, Routine Vacuuming)."""
+    """Autovacuum works on the table (manual, Routine Vacuuming).
+
+    autovacuum: It gives way to others by itself.
+    autovacuum_to_prevent_wraparound: It prevents wraparound, and gives way to nobody.
+    """
     if root.session is None or not root.session.is_autovacuum or not root.direct:
         return None
     edge = root.direct[0]

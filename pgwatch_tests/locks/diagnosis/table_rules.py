@@ -23,7 +23,12 @@ _LOCK = "LOCK"
 
 
 def queue_behind_table_lock(root: RootBlocker) -> Diagnosis | None:
-    """A statement that needs the table waits, and everyone after it waits too."""
+    """A statement that needs the table waits, and everyone after it waits too.
+
+    ddl_queue: The statement changes the table or its indexes, or isn't known.
+    table_lock: The statement is LOCK TABLE.
+    truncate_or_cleanup_vs_test: The statement empties or drops the table.
+    """
     for edge in root.direct:
         if edge.lock.mode not in _OF_TABLES or edge.lock.type != "relation":
             continue
