@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
+from textual import on
+
 from pgwatch_tests.locks.actions.action import How
 from pgwatch_tests.locks.model import Party
+from pgwatch_tests.reports.verdict.verdict import subject
 from pgwatch_tests.tui.app_with_past import AppWithPast
 from pgwatch_tests.tui.session_actions import SessionActions
+from pgwatch_tests.tui.widgets.tables.live_table import LiveTable
 from pgwatch_tests.tui.workers import start_worker
 
 if TYPE_CHECKING:
@@ -78,6 +83,30 @@ class ActingApp(AppWithPast):
         if self._actions is None or graph is None:
             return ""
         return self._actions.refused_by_server(graph, party, None)
+
+    def _show_tab(self) -> None:
+        super()._show_tab()
+        self.show_what_helps()
+
+    @on(LiveTable.RowHighlighted)
+    def show_what_helps(self) -> None:
+        """Says beside the verdict which key helps, where the selected row is in the tree that it is about."""
+        line, hint = self._status_line, self._what_helps()
+        if hint != line.status.hint:
+            line.status = replace(line.status, hint=hint)
+
+    def _what_helps(self) -> str:
+        graph, tab = self.data.graph, self._tab
+        if self._actions is None or graph is None or not tab.is_mounted or self.in_past():
+            return ""
+        root, selected = subject(graph), tab.selected
+        if (
+            root not in graph.root_blockers
+            or selected is None
+            or (graph.root_of(selected) or selected) != root
+        ):
+            return ""
+        return self._actions.hint(graph, root, self.key_name("follow-advice"))
 
     # Keys.
 

@@ -98,7 +98,8 @@ class Dashboard(ActingApp):
         self._shows_tips = shows_tips
         self._tip: TipLine | None = None
         self._actions = act and SessionActions(
-            self, act, self.action_refresh, read_rights, self.key_name, lambda: self.data.graph
+            *(self, act, self.action_refresh, read_rights, self.key_name),
+            *(lambda: self.data.graph, self._poll_for_all),
         )
         self._sweeps = sweeps
         self._databases = databases
@@ -305,10 +306,13 @@ class Dashboard(ActingApp):
         self._show_paused()
         self._show_tip()
 
-    def action_refresh(self) -> None:
-        """Polls and counts leaks now."""
+    def _poll_for_all(self) -> None:
         self._latest.force_redraw()
         self._locks_poller.poll_now()
+
+    def action_refresh(self) -> None:
+        """Polls and counts leaks now."""
+        self._poll_for_all()
         self._leaks_poller.poll_now()
         self.look_at_rights()
 

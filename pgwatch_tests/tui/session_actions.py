@@ -21,16 +21,20 @@ from pgwatch_tests.locks.actions.action import (
     action_on,
     is_idle,
 )
+from pgwatch_tests.locks.actions.waiters import Waiters
+from pgwatch_tests.locks.diagnosis.evidence import patience_s
 from pgwatch_tests.locks.diagnosis.rules import diagnose
 from pgwatch_tests.locks.diagnosis.unblocking import Unblocking, unblocking
 from pgwatch_tests.locks.graph.lock_graph import LockGraph
 from pgwatch_tests.locks.model import Party
-from pgwatch_tests.reports.locks.action_text import doing, in_vain, outcome_line, question
+from pgwatch_tests.reports.locks.action_text import doing, in_vain, key_frees, outcome_line, question
 from pgwatch_tests.reports.render.detail_text import KeyName, Labelled, labelled
 from pgwatch_tests.text.plain_text import plain
 from pgwatch_tests.text.times import clock, zone
 from pgwatch_tests.text.toned_text import Tone
 from pgwatch_tests.tui.actions import tell
+from pgwatch_tests.tui.advice_steps import AdviceSteps
+from pgwatch_tests.tui.screens.advice import AdviceScreen
 from pgwatch_tests.tui.screens.confirm import ConfirmScreen
 from pgwatch_tests.tui.screens.text import TextScreen
 from pgwatch_tests.tui.workers import start_worker
@@ -79,7 +83,7 @@ class SessionActions:
     """Asks before it acts. `act` may raise PgwatchError; `afterwards` is called once something was done.
 
     `read_rights` reads whose sessions may be signalled: before anything is asked, and then now and again.
-    `keys` names the keys of commands; `newest` is the graph of the last poll.
+    `keys` names the keys of commands; `newest` is the graph of the last poll, and `look` begins one.
     """
 
     def __init__(
@@ -90,14 +94,16 @@ class SessionActions:
         read_rights: ReadRights | None = None,
         keys: KeyName = str,
         newest: Callable[[], LockGraph | None] = lambda: None,
+        look: Callable[[], None] = lambda: None,
     ) -> None:
         self._app = app
         self._keys = keys
         self._act = act
-        self._afterwards = afterwards
+        self.afterwards = afterwards
         self._read_rights = read_rights
         self._rights: SignalRights | None = None
-        self._newest = newest
+        self.newest = newest
+        self.look = look
         self._begun: dict[str, datetime | None] = {}
         """What was confirmed, in words, and the time of the newest poll when it was over; None before."""
         self._last_advised: tuple[LockGraph, Party, Unblocking | None] | None = None
@@ -152,14 +158,20 @@ class SessionActions:
         answered: Callable[[], None],
         note: str = "",
     ) -> None:
-        if all(self._is_begun(graph, one) for one in asked):
-            # Its effect isn't drawn yet: the question would be about what is over.
-            words = doing(asked[0]) if len(asked) == 1 else f"acting on {len(asked):,} sessions"
-            tell(self._app, f"{words[0].upper()}{words[1:]} already: the next poll shows what came of it.")
+        if self._tells_begun(graph, asked):
             return
         again = self._keys("follow-advice")
         screen = ConfirmScreen(graph, asked, other, partial(self.refusal, graph), note, again)
         self._app.push_screen(screen, partial(self._answered, answered))
+
+    def _tells_begun(self, graph: LockGraph, asked: Sequence[Action]) -> bool:
+        """Says so, if all of `asked` is being done already, or its effect isn't in `graph` yet."""
+        if not all(self._is_begun(graph, one) for one in asked):
+            return False
+        # Its effect isn't drawn yet: the question would be about what is over.
+        words = doing(asked[0]) if len(asked) == 1 else f"acting on {len(asked):,} sessions"
+        tell(self._app, f"{words[0].upper()}{words[1:]} already: the next poll shows what came of it.")
+        return True
 
     def _is_begun(self, graph: LockGraph, action: Action) -> bool:
         """Whether just that is being done, or was since `graph` was read."""
@@ -176,16 +188,30 @@ class SessionActions:
         if not self._can_ask():
             return
         root = graph.root_of(party) or party
-        advised = self._advised(graph, root)
-        if advised is None:
-            tell(self._app, self._no_advice(graph, root))
-            return
         try:
-            action = action_on(graph, advised.party, "cancel" if advised.how == "cancel" else "terminate")
+            action = self.advised_action(graph, root)
         except RefusedError as error:
             tell(self._app, str(error), failed=True)
             return
-        self._ask(graph, (action,), None, answered)
+        if action is None:
+            tell(self._app, self._no_advice(graph, root))
+        elif not self._tells_begun(graph, (action,)):
+            steps = AdviceSteps(self._app, self, Waiters.behind(graph, root), answered)
+            self._app.push_screen(AdviceScreen(graph, action, steps.begin, self.refusal))
+
+    def advised_action(self, graph: LockGraph, root: Party) -> Action | None:
+        """What the advice about a root blocker does; None if it names no statement. Raises RefusedError."""
+        advised = self._advised(graph, root)
+        if advised is None:
+            return None
+        return action_on(graph, advised.party, "cancel" if advised.how == "cancel" else "terminate")
+
+    def hint(self, graph: LockGraph, root: Party, key: str) -> str:
+        """`A frees 6`: what the key of the advice does; empty where one better waits, or may not."""
+        advised = None if patience_s(graph.sessions.get(root)) else self._advised(graph, root)
+        if advised is None or self.why_not(graph, root, None) or self.refused_by_server(graph, root, None):
+            return ""
+        return key_frees(advised.frees, key)
 
     # What the server will refuse.
 
@@ -234,10 +260,8 @@ class SessionActions:
         Raises RefusedError if there is nothing of that kind.
         """
         if how is None:
-            advised = self._advised(graph, graph.root_of(party) or party)
-            if advised is None:
-                return []
-            return [action_on(graph, advised.party, "cancel" if advised.how == "cancel" else "terminate")]
+            advised = self.advised_action(graph, graph.root_of(party) or party)
+            return [] if advised is None else [advised]
         action = action_on(graph, party, how)
         root = _root_first(graph, action, how)
         return [action] if root is None else [action, root]
@@ -270,36 +294,56 @@ class SessionActions:
     def _answered(self, told: Callable[[], None], confirmed: tuple[Action, ...] | None) -> None:
         if confirmed:
             told()
-            self._begun.update((doing(one), None) for one in confirmed)
+            for one in confirmed:
+                self.begin(one)
             words = doing(confirmed[0]) if len(confirmed) == 1 else f"acting on {len(confirmed):,} sessions"
             self._app.notify(f"{words} …", timeout=2, markup=False)
             start_worker(self._app, partial(self._work, confirmed), "act")
 
     async def _work(self, confirmed: Sequence[Action]) -> None:
         for action in confirmed:
-            try:
-                try:
-                    outcome = await self._act(action)
-                finally:
-                    self._end(action)
-            except PgwatchError as error:
-                self._keep(action, plain(str(error)), "trouble")
-                tell(self._app, f"{doing(action)}: {error}", failed=True)
-                continue
-            self._keep(action, outcome_line(outcome), _TONES[outcome.result])
-            self._app.notify(
-                outcome_line(outcome),
-                severity=_SEVERITIES[outcome.result],
-                timeout=_READING_S if outcome.result == "done" else _READING_TROUBLE_S,
-                markup=False,
-            )
-        self._afterwards()
+            outcome = await self.carry_out(action)
+            if outcome is not None:
+                self.tell_outcome(outcome)
+        self.afterwards()
 
-    def _end(self, action: Action) -> None:
-        newest = self._newest()
+    # The parts of an action, for whoever does one after the other.
+
+    def begin(self, action: Action) -> None:
+        """Notes that an action was confirmed."""
+        self._begun[doing(action)] = None
+
+    async def carry_out(self, action: Action) -> Outcome | None:
+        """Does it, and keeps what came of it; returns None, and tells why, if that isn't known."""
+        outcome = None
+        try:
+            outcome = await self._act(action)
+        except PgwatchError as error:
+            self._keep(action, plain(str(error)), "trouble")
+            tell(self._app, f"{doing(action)}: {error}", failed=True)
+        else:
+            self._keep(action, outcome_line(outcome), _TONES[outcome.result])
+        finally:
+            self._end(action, outcome)
+        return outcome
+
+    def tell_outcome(self, outcome: Outcome) -> None:
+        """Notifies of what came of an action."""
+        self._app.notify(
+            outcome_line(outcome),
+            severity=_SEVERITIES[outcome.result],
+            timeout=_READING_S if outcome.result == "done" else _READING_TROUBLE_S,
+            markup=False,
+        )
+
+    def _end(self, action: Action, outcome: Outcome | None) -> None:
         self._begun.pop(doing(action), None)
-        if newest is not None:
-            self._begun[doing(action)] = newest.snapshot.sampled_at
+        newest = self.newest()
+        at = None if newest is None else newest.snapshot.sampled_at
+        if outcome is not None and outcome.looked_at is not None:
+            at = outcome.looked_at
+        if at is not None:
+            self._begun[doing(action)] = at
 
     def _keep(self, action: Action, outcome: str, tone: Tone) -> None:
         what = question(action).removesuffix("?")

@@ -94,7 +94,7 @@ async def test_one_key_does_what_the_advice_says() -> None:
     async with app.run_test(notifications=True, size=(140, 40)) as pilot:
         await settled(pilot)
         await pilot.press("down", "A")
-        await until_drawn(pilot, "End the session of test_root (gw0, pid 1)?")
+        await until_drawn(pilot, "End the session of test_root (gw0)?")
         await confirm(pilot)
         await settled(pilot)
         source.locks = snapshot((), (session(1),), after_s=1)

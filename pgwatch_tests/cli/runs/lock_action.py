@@ -127,6 +127,7 @@ def _ask(graph: LockGraph, actions: Sequence[Action]) -> None:
     from pgwatch_tests.reports.locks.action_text import (
         advice,
         consequence,
+        cost,
         facts,
         question_about,
         question_of_all,
@@ -136,7 +137,8 @@ def _ask(graph: LockGraph, actions: Sequence[Action]) -> None:
         if len(actions) > 1:
             click.echo(question_about(graph, action).removesuffix("?"), err=True)
         lines = [f"{name:<12} {words}" for name, words in facts(graph, action)]
-        lines += [consequence(graph, action), *advice(graph, action, "use --terminate")]
-        for line in lines:
+        lines += [consequence(graph, action), cost(graph, action)]
+        lines += advice(graph, action, "use --terminate")
+        for line in filter(None, lines):
             click.echo(line, err=True)
     options.confirm(question_about(graph, actions[0]) if len(actions) == 1 else question_of_all(actions))

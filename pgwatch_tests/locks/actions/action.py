@@ -76,6 +76,8 @@ class Outcome:
 
     result: ActionResult
     message: str
+    looked_at: datetime | None = None
+    """When it was seen, by the server's clock, who still waits; None if nobody looked."""
 
 
 def on_session(graph: LockGraph, pid: int, how: How) -> SessionAction:

@@ -167,7 +167,7 @@ async def _effect_of_unseen_cancel(line: BriefConnection, action: SessionAction)
     while still_behind(action, graph := await line.look()):
         if time.monotonic() > until_s:
             return Outcome("unconfirmed", _joined(said, aftermath(action, graph)))
-    return Outcome("done", _joined(said, aftermath(action, graph)))
+    return Outcome("done", _joined(said, aftermath(action, graph)), graph.snapshot.sampled_at)
 
 
 async def _why_not_signalled(line: BriefConnection, action: SessionAction) -> Outcome:
@@ -304,7 +304,8 @@ async def _with_aftermath(line: BriefConnection, action: Action, outcome: Outcom
         outcome = replace(outcome, result="in_vain")
         if isinstance(action, SessionAction) and action.how == "cancel" and still_behind(action, graph):
             advice = "It still holds the lock: end the session."
-    return replace(outcome, message=_joined(outcome.message, aftermath(action, graph), advice))
+    message = _joined(outcome.message, aftermath(action, graph), advice)
+    return replace(outcome, message=message, looked_at=graph.snapshot.sampled_at)
 
 
 def _joined(*parts: str) -> str:

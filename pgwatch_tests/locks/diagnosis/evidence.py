@@ -56,14 +56,20 @@ def patience(session: Session | None) -> str:
 
     `has been idle for 0.2 s only, and may go on by itself`
     """
+    left_s = patience_s(session)
+    if session is None or not left_s:
+        return ""
+    since = f"for {durations.in_words(MOMENT_S - left_s)} only"
+    doing = "running a statement" if session.state == "active" else "idle"
+    return f"has been {doing} {since}, and may go on by itself"
+
+
+def patience_s(session: Session | None) -> float:
+    """For how many seconds more what a session does has just begun; 0 if it hasn't, or isn't known."""
     if session is None or session.hidden or not session.state:
-        return ""
-    is_active = session.state == "active"
-    age_s = session.query_age_s if is_active else session.state_age_s
-    if age_s is None or age_s >= MOMENT_S:
-        return ""
-    since = f"for {durations.in_words(age_s)} only"
-    return f"has been {'running a statement' if is_active else 'idle'} {since}, and may go on by itself"
+        return 0.0
+    age_s = session.query_age_s if session.state == "active" else session.state_age_s
+    return 0.0 if age_s is None else max(0.0, MOMENT_S - age_s)
 
 
 @dataclass(frozen=True, slots=True)

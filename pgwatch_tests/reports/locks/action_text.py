@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import timedelta
 
 from pgwatch_tests.locks.actions.action import Action, Outcome, SessionAction, is_idle
 from pgwatch_tests.locks.diagnosis.evidence import patience
 from pgwatch_tests.locks.graph.lock_graph import LockGraph
 from pgwatch_tests.locks.graph.release import release
-from pgwatch_tests.locks.model import Party
+from pgwatch_tests.locks.model import Party, Session
 from pgwatch_tests.locks.waits import statement_text
 from pgwatch_tests.reports.locks.lock_tree import lock_facts
 from pgwatch_tests.reports.locks.test_labels import name_of
@@ -21,12 +20,12 @@ from pgwatch_tests.text.times import clock
 _QUERY = 200
 
 
-def question(action: Action, statement: str = "statement") -> str:
+def question(action: Action, statement: str = "statement", who: str = "") -> str:
     """`End the session of test_a (gw0, pid 4711)?`; `statement` is what a cancel is about, `ALTER TABLE`."""
     if not isinstance(action, SessionAction):
         return f"Roll back the prepared transaction {plain(action.gid)}?"
     what = "End the session" if action.how == "terminate" else f"Cancel the {plain(statement)}"
-    return f"{what} of {plain(action.who)}?"
+    return f"{what} of {who or plain(action.who)}?"
 
 
 def question_about(graph: LockGraph, action: Action, waiter: Action | None = None) -> str:
@@ -34,10 +33,71 @@ def question_about(graph: LockGraph, action: Action, waiter: Action | None = Non
 
     With `waiter`, which was asked about and waits for it, that one is named, too.
     """
+    words = question(action, _kind(graph, action))
+    return words if waiter is None else f"{words.removesuffix('?')}, for which {_whom(waiter)} waits?"
+
+
+def _kind(graph: LockGraph, action: Action) -> str:
     session = graph.sessions.get(action.party)
     query = session.query.removeprefix("autovacuum: ") if session else ""
-    words = question(action, statement_text.kind(query) or "statement")
-    return words if waiter is None else f"{words.removesuffix('?')}, for which {_whom(waiter)} waits?"
+    return statement_text.kind(query) or "statement"
+
+
+def brief_question(graph: LockGraph, action: Action) -> str:
+    """`End the session of test_a (gw0)?`: as few words as tell whom it is about."""
+    return question(action, _kind(graph, action), _short(graph, action.party))
+
+
+def brief_consequence(graph: LockGraph, action: Action) -> str:
+    """`Frees 1 of 3. Its transaction is lost.`, of all that wait behind its root blocker."""
+    freed = len(graph.wait_for_alone(action.party))
+    waiting = graph.blocks(graph.root_of(action.party) or action.party)
+    if not freed:
+        frees = "Frees nobody at once."
+    else:
+        frees = f"Frees {freed:,} of {waiting:,}." if freed < waiting else f"Frees all {waiting:,}."
+        frees = (
+            {1: "Frees the only one that waits.", 2: "Frees both."}[freed] if freed == waiting <= 2 else frees
+        )
+    return " ".join(filter(None, (frees, cost(graph, action))))
+
+
+def cost(graph: LockGraph, action: Action) -> str:
+    """What is lost by an action, as a sentence; empty where `advice` says that."""
+    if not isinstance(action, SessionAction):
+        return ""
+    if action.how == "cancel":
+        return "" if in_vain(graph, action) else f"The {plain(_kind(graph, action))} fails."
+    session = graph.sessions.get(action.party)
+    if session is not None and session.state == "idle":
+        return "Its connection is lost."
+    if session is None or session.hidden or session.xact_age_s is None:
+        return "What it has not committed is lost."
+    return "Its transaction is lost."
+
+
+def key_frees(number: int, key: str) -> str:
+    """`A frees 6`: the key that does what the advice says, and how many can continue then."""
+    return f"{key} frees {number:,}" if number else f"{key} frees them in steps"
+
+
+def waiting_on(number: int) -> str:
+    """`3 still wait.`"""
+    return f"{number:,} still {'waits' if number == 1 else 'wait'}."
+
+
+def may_go_on(graph: LockGraph, party: Party, number: int) -> str:
+    """`2 still wait for test_a (gw0): it may go on …`"""
+    return f"{waiting_on(number).removesuffix('.')} for {_short(graph, party)}: it may go on …"
+
+
+def under_way(graph: LockGraph, action: Action) -> str:
+    """`Ending the session of test_a (gw0) …`: a brief question as what is being done."""
+    words = brief_question(graph, action).removesuffix("?")
+    for verb, doing_it in (("End", "Ending"), ("Cancel", "Cancelling"), ("Roll", "Rolling")):
+        if words.startswith(f"{verb} "):
+            words = f"{doing_it}{words.removeprefix(verb)}"
+    return f"{words} …"
 
 
 def question_of_all(actions: Sequence[Action]) -> str:
@@ -162,12 +222,22 @@ def _whom(action: Action) -> str:
 
 
 def _short(graph: LockGraph, party: Party) -> str:
-    """`test_b (gw1)`: without the pid, where the worker tells it apart."""
-    session = graph.sessions.get(party)
-    who = plain(graph.who(party))
-    worker = session.identity.worker_label if session is not None and session.identity is not None else ""
-    before, _, after = who.rpartition(f", pid {party.pid}") if worker else ("", "", who)
-    return before + after
+    """`test_b (gw1)`, `migrations`: without the pid, where the name tells it apart."""
+    session, who = graph.sessions.get(party), plain(graph.who(party))
+    if session is None or not session.application_name:
+        return who
+    names = [_name(one) for one in graph.sessions.values()]
+    if names.count(_name(session)) > 1:
+        return who
+    before, _, after = who.rpartition(f"pid {party.pid}")
+    before, after = before.removesuffix(", "), after if before.endswith(", ") else after.removeprefix(", ")
+    return f"{before}{after}".removesuffix(" ()")
+
+
+def _name(session: Session) -> tuple[str, str] | str:
+    """The test and worker of a session, or else the application's name."""
+    identity = session.identity
+    return session.application_name if identity is None else (identity.label, identity.worker_label)
 
 
 def instead(graph: LockGraph, waiter: Action, key: str) -> str:
@@ -222,25 +292,14 @@ def outcome_line(outcome: Outcome) -> str:
 def _session_facts(graph: LockGraph, action: SessionAction) -> list[tuple[str, str]]:
     session = graph.sessions[action.party]
     state = "hidden: needs pg_monitor" if session.hidden else plain(session.state or "")
-    # Of a session at work, the statement's start says it.
-    if session.state_age_s is not None and session.state != "active":
-        state += f", {durations.in_words(session.state_age_s)}"
-    started = ""
-    if session.query_age_s is not None:
-        began = graph.snapshot.sampled_at - timedelta(seconds=session.query_age_s)
-        started = f"{clock(began)}, {durations.in_words(session.query_age_s)} ago"
+    age_s = session.query_age_s if session.state == "active" else session.state_age_s
+    if age_s is not None:
+        state += f" for {durations.in_words(age_s)}"
+    whose = f"{session.pid} of {plain(session.user or '?')} in {plain(session.database or '?')}"
     return [
-        (
-            "pid",
-            f"{session.pid}, since {clock(action.backend_start)}"
-            if action.backend_start
-            else str(session.pid),
-        ),
         ("test" if session.identity is not None else "application", name_of(session)),
-        ("user", plain(session.user or "?")),
-        ("database", plain(session.database or "?")),
+        ("pid", f"{whose}, since {clock(action.backend_start)}" if action.backend_start else whose),
         ("state", state),
-        ("query start", started),
         ("query", one_line(session.query[:_QUERY])),
     ]
 

@@ -78,6 +78,8 @@ class Clause:
     tone: Tone = ""
     anonymous: str = ""
     """A form without names, for a line that has no room for one."""
+    hint: str = ""
+    """Which key helps, after the sentence; it goes before a trouble does."""
 
     @property
     def is_trouble(self) -> bool:
@@ -103,6 +105,11 @@ def clauses(graph: LockGraph, facts: Facts) -> tuple[Clause, ...]:
     if is_well and facts.leaks is not None and not facts.leaks_trouble:
         return tuple(found)
     return tuple(replace(one, tone="") if one.tone == "good" else one for one in found)
+
+
+def with_hint(found: Sequence[Clause], hint: str) -> tuple[Clause, ...]:
+    """The sentences, of which the first one, about `subject`, is followed by which key helps."""
+    return (replace(found[0], hint=hint), *found[1:]) if hint and found else tuple(found)
 
 
 def subject(graph: LockGraph) -> Party | None:

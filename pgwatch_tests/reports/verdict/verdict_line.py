@@ -5,6 +5,7 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from itertools import chain
 
 from pgwatch_tests.reports.verdict.verdict import Clause
 from pgwatch_tests.text.toned_text import Toned, cut_end
@@ -13,6 +14,7 @@ TROUBLE, WELL = "● ", "✓ "
 """Marks before each trouble, and before a verdict that all is well."""
 
 _BETWEEN = " · "
+_BEFORE_HINT = ": "
 _MORE = " …"
 _BEGINNINGS = ("nothing ", "no ", "all ", "the ", "connections ", "lock table ", "leaked rows ")
 
@@ -28,7 +30,7 @@ def fitted(clauses: Sequence[Clause], width: int | None) -> tuple[Toned, ...]:
     What is calm is shortened and dropped before troubles are; an ellipsis stands for troubles that are
     dropped. The first sentence always stays; where its shortest form is too long, that is cut at its end.
     """
-    for shown in _candidates(clauses):
+    for shown in chain(_with_all_troubles(clauses), _candidates(_without_hint(clauses))):
         more = _MORE if any(one.is_trouble for one in clauses[len(shown) :]) else ""
         line = _line(shown, more)
         if width is None or sum(map(_cells, line)) <= width:
@@ -40,12 +42,23 @@ def fitted(clauses: Sequence[Clause], width: int | None) -> tuple[Toned, ...]:
     return (*mark, replace(sentence, text=_cut_to_cells(sentence.text, room))) if room > 0 else ()
 
 
-def _candidates(clauses: Sequence[Clause]) -> Iterator[tuple[Clause, ...]]:
-    """Yields what may be shown, the best first: without the names of the first sentence only in the end."""
+def _without_hint(clauses: Sequence[Clause]) -> Sequence[Clause]:
+    return [replace(one, hint="") for one in clauses]
+
+
+def _with_all_troubles(clauses: Sequence[Clause]) -> Iterator[tuple[Clause, ...]]:
+    """Yields what may be shown that leaves no trouble out, the best first."""
     troubles = max(1, sum(one.is_trouble for one in clauses))
     for number in range(len(clauses), troubles - 1, -1):
         yield from _shorter(clauses[:number], after=1)
-    for number in range(troubles, 0, -1):
+    yield from _shorter(clauses[:troubles], after=0)
+
+
+def _candidates(clauses: Sequence[Clause]) -> Iterator[tuple[Clause, ...]]:
+    """Yields what may be shown, the best first: without the names of the first sentence only in the end."""
+    yield from _with_all_troubles(clauses)
+    troubles = max(1, sum(one.is_trouble for one in clauses))
+    for number in range(troubles - 1, 0, -1):
         yield from _shorter(clauses[:number], after=0)
     if clauses and clauses[0].anonymous:
         nameless = replace(clauses[0], forms=(clauses[0].anonymous,), anonymous="")
@@ -76,6 +89,8 @@ def _line(clauses: Sequence[Clause], more: str) -> tuple[Toned, ...]:
         elif clause.tone == "good" and not position:
             line.append(Toned(WELL, "good"))
         line.append(Toned(_words(clause, not position), clause.tone))
+        if clause.hint:
+            line += [Toned(_BEFORE_HINT, "quiet"), Toned(clause.hint, "notice")]
     return (*line, Toned(more, "warning")) if more else tuple(line)
 
 

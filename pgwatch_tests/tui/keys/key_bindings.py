@@ -61,7 +61,7 @@ MOVING_KEYS = key_bindings(
 LIVE_KEYS: tuple[BindingType, ...] = (
     *FIRST_KEYS,
     *key_bindings(
-        ("A", "follow_advice", "follow-advice", "Do it", "Do what the advice says; asks first"),
+        ("A", "follow_advice", "follow-advice", "Do it", "Do what the advice says, step by step; asks first"),
     ),
     *key_bindings(
         ("C", "act('cancel')", "cancel", "Cancel", "Cancel the session's statement; asks first"),

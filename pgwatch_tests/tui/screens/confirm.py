@@ -17,6 +17,7 @@ from pgwatch_tests.reports.locks.action_text import (
     advice,
     advice_of_all,
     consequence,
+    cost,
     facts,
     in_short,
     instead,
@@ -36,7 +37,7 @@ from pgwatch_tests.text.plain_text import plain
 from pgwatch_tests.text.toned_text import Cell, Toned
 from pgwatch_tests.tui.screens.question import Question, QuestionScreen
 
-_NAMES = 13
+NAMES = 13
 """Characters before what a fact says."""
 _MOST_TABLES = 12
 _MOST_CHANGES = 3
@@ -104,7 +105,7 @@ class ConfirmScreen(QuestionScreen[tuple[Action, ...] | None]):
             *refused_of_all(refusals),
             *advice_of_all(graph, actions, "press K"),
         ]
-        return Question(question_of_all(actions), tuple(facts_of_all), "\n".join(lines), hanging=_NAMES)
+        return Question(question_of_all(actions), tuple(facts_of_all), "\n".join(lines), hanging=NAMES)
 
     def _about_one(self, action: Action) -> Question:
         """What happens, whom it frees and what comes next; who it is, quietly below that."""
@@ -113,7 +114,7 @@ class ConfirmScreen(QuestionScreen[tuple[Action, ...] | None]):
         lines = [
             *filter(None, [self._note]),
             *refused(self._refusal(action)),
-            consequence(graph, action, self._again),
+            " ".join(filter(None, (consequence(graph, action, self._again), cost(graph, action)))),
             *advice(graph, action, "press K"),
         ]
         if waiter is not None:
@@ -121,10 +122,15 @@ class ConfirmScreen(QuestionScreen[tuple[Action, ...] | None]):
         return Question(
             question_about(graph, action, waiter),
             advice="\n".join(lines),
-            details=tuple(f"{name:<{_NAMES - 1}} {fact}" for name, fact in facts(graph, action)),
-            hanging=_NAMES,
+            details=details(graph, action),
+            hanging=NAMES,
             keys="" if other is None else f"b {key_of_waiter(other)}",
         )
+
+
+def details(graph: LockGraph, action: Action) -> tuple[str, ...]:
+    """Lines on whom an action is about, each with its name in front."""
+    return tuple(f"{name:<{NAMES - 1}} {fact}" for name, fact in facts(graph, action))
 
 
 class ConfirmSweepScreen(QuestionScreen[bool]):
@@ -136,8 +142,8 @@ class ConfirmSweepScreen(QuestionScreen[bool]):
 
 def about_orphan(found: OrphanFacts, server: str = "") -> Question:
     """The question whether a schema or prepared transaction on `server` (host:port) goes."""
-    told = tuple(f"{name:<{_NAMES - 1}} {fact}" for name, fact in orphan_question.facts(found, server))
-    return Question(orphan_question.question(found), told, orphan_question.advice(found), hanging=_NAMES)
+    told = tuple(f"{name:<{NAMES - 1}} {fact}" for name, fact in orphan_question.facts(found, server))
+    return Question(orphan_question.question(found), told, orphan_question.advice(found), hanging=NAMES)
 
 
 def about_plan(plan: SweepReport, age_s: float, server: str = "", left: str = "") -> Question:

@@ -1,4 +1,4 @@
-"""Question screens, which confirm what can't be undone: `y` counts only after 0.3 s without a key."""
+"""Question screens, which confirm what can't be undone: a yes counts only after 0.3 s without a key."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ from textual import events
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import VerticalScroll
+from textual.content import Content
 from textual.screen import ModalScreen
+from textual.style import Style
 from textual.widgets import Static
 
 from pgwatch_tests.reports.render.detail_text import Line, hung, joined
@@ -20,8 +22,10 @@ from pgwatch_tests.tui.widgets.still_text import StillText
 T = TypeVar("T")
 
 QUIET_S = 0.3
+READING_S = 1.0
+"""As long, where a question follows another one: whoever typed `y` again was still about the first one."""
 _TICK_S = 0.05
-_QUIET_TICKS = round(QUIET_S / _TICK_S)
+_YES, _NO = "screen.click_yes", "screen.leave"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,12 +43,17 @@ class Question:
     hanging: int = 0
     keys: str = ""
     """What other keys do here, beside yes and no."""
+    note: str = ""
+    """What it follows from, above all else."""
+    asks: bool = True
+    """Whether there is anything to answer; if not, it says what is being done, and can be closed."""
 
 
 class QuestionScreen(ModalScreen[T]):
     """Returns `yes` or `no`. `y` means yes once the question has been drawn, without any key, for 0.3 s.
 
-    Keys typed ahead, or in a burst with others, were meant for something else. Enter means nothing.
+    Keys typed ahead, or in a burst with others, were meant for something else. Enter means nothing. A click
+    on an answer is as good as its key, and the second one of a double click as well as a key typed ahead.
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -62,9 +71,14 @@ class QuestionScreen(ModalScreen[T]):
         self._quiet_since_s = math.inf
         """No key came since, by the clock of `events.Key.time`; infinite until the question is drawn."""
         self._quiet_ticks = 0
+        self._quiet_for_s = QUIET_S
+        """How long it has to be quiet before yes."""
+        self._hovered = ""
+        """What a click would do where the mouse is."""
 
     def compose(self) -> ComposeResult:
         with VerticalScroll(id="box"):
+            yield Static(id="note", markup=False)
             yield Static(id="question", markup=False)
             yield StillText(id="facts", ground="surface")
             yield Static(id="advice", markup=False)
@@ -79,22 +93,43 @@ class QuestionScreen(ModalScreen[T]):
 
     def takes(self, key: events.Key) -> bool:
         """Whether `key` may have its effect; called for every key, before that effect."""
-        was_quiet = self._was_quiet_at(key.time)
-        if self._quiet_since_s < key.time:
-            self._quiet_since_s = key.time
+        return self._interrupts_quiet(key.time) or key.key != "y"
+
+    def _interrupts_quiet(self, time_s: float) -> bool:
+        """Begins to wait for quiet anew; returns whether it was quiet until then."""
+        was_quiet = self._was_quiet_at(time_s)
+        if self._quiet_since_s < time_s:
+            self._quiet_since_s = time_s
         self._quiet_ticks = 0
         self._show_keys()
-        return was_quiet or key.key != "y"
+        return was_quiet
 
-    def ask(self, question: Question, yes: T) -> None:
+    def ask(self, question: Question, yes: T, quiet_for_s: float = QUIET_S) -> None:
         """Replaces the question."""
-        self._question, self._yes = question, yes
-        self._show()
+        self._question, self._yes, self._quiet_for_s = question, yes, quiet_for_s
         self._wait_until_read()
+        self._show()
 
     def action_confirm(self) -> None:
-        """Returns yes."""
-        self.dismiss(self._yes)
+        """Returns yes, if anything is asked."""
+        if self._question.asks:
+            self.confirm(self._yes)
+
+    def confirm(self, yes: T) -> None:
+        """Called once the question was answered with yes."""
+        self.dismiss(yes)
+
+    def action_click_yes(self) -> None:
+        """Answers with yes, as `y` does."""
+        if self._interrupts_quiet(_now_s()):
+            self.action_confirm()
+
+    def on_mouse_move(self, event: events.MouseMove) -> None:
+        """Shows which answer a click would give."""
+        hovered = str(event.style.meta.get("@click", ""))
+        if hovered != self._hovered:
+            self._hovered = hovered
+            self._show_keys()
 
     def action_leave(self) -> None:
         """Returns no."""
@@ -106,7 +141,8 @@ class QuestionScreen(ModalScreen[T]):
 
     def _was_quiet_at(self, time_s: float) -> bool:
         # Ticks: a process that was stopped can't tell how old the keys are that it then finds.
-        return self._quiet_ticks >= _QUIET_TICKS and time_s - self._quiet_since_s >= QUIET_S
+        ticks = round(self._quiet_for_s / _TICK_S)
+        return self._quiet_ticks >= ticks and time_s - self._quiet_since_s >= self._quiet_for_s
 
     def _wait_until_read(self) -> None:
         self._quiet_since_s, self._quiet_ticks = math.inf, 0
@@ -124,8 +160,9 @@ class QuestionScreen(ModalScreen[T]):
         question = self._question
         self.query_one("#question", Static).update(question.words)
         self._show_lists()
-        self.query_one("#advice", Static).update(question.advice)
-        self.query_one("#advice", Static).display = bool(question.advice)
+        for id_, text in (("#note", question.note), ("#advice", question.advice)):
+            self.query_one(id_, Static).update(text)
+            self.query_one(id_, Static).display = bool(text)
         self._show_keys()
 
     def on_resize(self) -> None:
@@ -149,14 +186,22 @@ class QuestionScreen(ModalScreen[T]):
         text.say(joined(lines))
 
     def _show_keys(self) -> None:
-        keys = "y yes · n no" if self._was_quiet_at(_now_s()) else "n no"
-        if self._question.keys:
-            keys = f"{keys} · {self._question.keys}"
-        box = self.query_one("#box")
+        asks, box = self._question.asks, self.query_one("#box")
+        parts: list[Content] = []
         if box.scroll_y < box.max_scroll_y:
-            keys = f"↓ more below · {keys}"
-        if box.border_subtitle != keys:
+            parts.append(Content("↓ more below"))
+        if asks and self._was_quiet_at(_now_s()):
+            parts.append(self._answer("y yes", _YES))
+        parts.append(self._answer("n no" if asks else "n close", _NO))
+        if self._question.keys:
+            parts.append(Content(self._question.keys))
+        keys = Content(" · ").join(parts)
+        if keys.markup != box.border_subtitle:
             box.border_subtitle = keys
+
+    def _answer(self, words: str, action: str) -> Content:
+        style = Style(bold=True, underline=self._hovered == action) + Style.from_meta({"@click": action})
+        return Content.styled(words, style)
 
 
 def _now_s() -> float:

@@ -10,7 +10,7 @@ from textual.reactive import reactive
 
 from pgwatch_tests.locks.graph.lock_graph import graph_of
 from pgwatch_tests.locks.model import LockSnapshot
-from pgwatch_tests.reports.verdict.verdict import Clause, Facts, clauses
+from pgwatch_tests.reports.verdict.verdict import Clause, Facts, clauses, with_hint
 from pgwatch_tests.reports.verdict.verdict_line import fitted
 from pgwatch_tests.text.plain_text import plain
 from pgwatch_tests.text.toned_text import Cell
@@ -28,6 +28,8 @@ class Status:
     facts: Facts = field(default_factory=Facts)
     trend: Trend = ()
     manner: Manner = field(default_factory=Manner)
+    hint: str = ""
+    """Which key helps with what the verdict is about."""
     note: str = ""
     """What else there is to say of a recording's moment, as plain text."""
     absence: str = "Connecting …"
@@ -112,7 +114,7 @@ class StatusLine(Vertical):
         width = (self.content_size.width if self.size.width else self.app.size.width) - _PADDING
         figures, verdict, _ = self._lines
         figures.say(self._figures(width))
-        verdict.say(fitted(self._clauses or _no_verdict(status), width))
+        verdict.say(fitted(with_hint(self._clauses, status.hint) or _no_verdict(status), width))
         self._show_banner()
 
     def _figures(self, width: int) -> Cell:

@@ -41,10 +41,9 @@ def test_a_rollback_in_another_database_by_the_owner(
     waiting = blocked(waiter, "SELECT pg_advisory_xact_lock(77)")
     elsewhere = server.dsn("postgres", role)
     outcome = do(elsewhere, on_prepared(look(elsewhere), gid))
-    assert outcome == Outcome(
-        "done",
-        f"The prepared transaction {gid} was rolled back. The session it blocked can continue.",
-    )
+    said = f"The prepared transaction {gid} was rolled back. The session it blocked can continue."
+    assert outcome == Outcome("done", said, outcome.looked_at)
+    assert outcome.looked_at is not None
     assert not is_prepared(database, gid)
     waiting.result()
 

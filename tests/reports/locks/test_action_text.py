@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -12,10 +13,14 @@ from pgwatch_tests.locks.model import LockTag, Party, PreparedTransaction
 from pgwatch_tests.reports.locks.action_text import (
     advice,
     advice_of_all,
+    brief_consequence,
+    brief_question,
     consequence,
+    cost,
     facts,
     question_about,
     question_of_all,
+    under_way,
 )
 from tests.locks.snapshots import edge, session, snapshot
 
@@ -111,13 +116,62 @@ def test_a_question_says_what_happens_whom_it_frees_and_what_comes_next() -> Non
     assert said == "Frees 2 sessions at once. Then test_1 (gw1) still blocks 2: A again."
     assert len(f"{question_about(graph, cancel)} {said}".split()) <= 25
     names = [name for name, _ in facts(graph, cancel)]
-    assert names == ["pid", "application", "user", "database", "state", "query start", "query", "wait"]
+    assert names == ["application", "pid", "state", "query", "wait"]
+    assert brief_question(graph, cancel) == "Cancel the ALTER TABLE of migrations?"
+    assert brief_consequence(graph, cancel) == "Frees 2 of 5. The ALTER TABLE fails."
     end = action_on(graph, Party(1), "terminate")
     assert question_about(graph, end) == "End the session of test_1 (gw1, pid 1)?"
     assert consequence(graph, end, "X") == (
         "Frees 1 of 5 sessions at once. Then 4 wait for test_2 (gw2): X again if it stays."
     )
     assert consequence(graph, end) == "Frees 1 of 5 sessions at once. Then 4 wait for test_2 (gw2)."
+    assert brief_question(graph, end) == "End the session of test_1 (gw1)?"
+    assert brief_consequence(graph, end) == "Frees 1 of 5. Its transaction is lost."
+    assert under_way(graph, cancel) == "Cancelling the ALTER TABLE of migrations …"
+    assert under_way(graph, end) == "Ending the session of test_1 (gw1) …"
+
+
+@pytest.mark.parametrize(("waiters", "frees"), [(1, "the only one that waits"), (2, "both"), (3, "all 3")])
+def test_all_that_wait_are_said_to_be_freed_by_their_number(waiters: int, frees: str) -> None:
+    graph = LockGraph(snapshot(tuple(edge(pid, 1, tag=TABLE) for pid in range(2, 2 + waiters))))
+    assert brief_consequence(graph, action_on(graph, Party(1), "terminate")).startswith(f"Frees {frees}.")
+
+
+@pytest.mark.parametrize(
+    ("name", "other", "database", "who"),
+    [
+        ("pytest:gw1 t.py::test_1", "pytest:gw2 t.py::test_1", "test_app", "test_1 (gw1)"),
+        ("pytest:gw1 t.py::test_1", "pytest:gw1 t.py::test_1", "test_app", "test_1 (gw1, pid 1)"),
+        ("pytest:gw1 t.py::test_1", "", "other", "test_1 (gw1, database other)"),
+        ("psql", "psql", "test_app", "psql (pid 1)"),
+        ("psql", "", "test_app", "psql"),
+        ("psql", "", "other", "psql (database other)"),
+        ("psql (pid 1)", "", "test_app", "psql (pid 1)"),
+    ],
+)
+def test_a_session_is_named_without_its_pid_where_its_name_tells_it_apart(
+    name: str, other: str, database: str, who: str
+) -> None:
+    sessions = (replace(session(1, name), database=database), session(2, other))
+    graph = LockGraph(snapshot((edge(2, 1, tag=TABLE),), sessions))
+    assert brief_question(graph, action_on(graph, Party(1), "terminate")) == f"End the session of {who}?"
+
+
+@pytest.mark.parametrize(
+    ("changes", "how", "lost"),
+    [
+        ({"state": "idle in transaction"}, "terminate", "Its transaction is lost."),
+        ({"state": "active"}, "terminate", "Its transaction is lost."),
+        ({"state": "idle", "xact_age_s": None}, "terminate", "Its connection is lost."),
+        ({"hidden": True, "state": None}, "terminate", "What it has not committed is lost."),
+        ({"state": "active"}, "cancel", "The UPDATE fails."),
+        ({"state": "active", "query": ""}, "cancel", "The statement fails."),
+        ({"state": "idle in transaction"}, "cancel", ""),
+    ],
+)
+def test_what_an_action_costs(changes: dict[str, Any], how: How, lost: str) -> None:
+    graph = LockGraph(snapshot((edge(2, 1),), (replace(session(1), **changes),)))
+    assert cost(graph, action_on(graph, Party(1), how)) == lost
 
 
 def test_of_a_session_that_blocks_nobody_the_question_says_so() -> None:

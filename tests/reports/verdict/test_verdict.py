@@ -16,7 +16,7 @@ from pgwatch_tests.locks.contention.last_troubles import Trouble
 from pgwatch_tests.locks.graph.lock_graph import LockGraph
 from pgwatch_tests.locks.graph.settled_waits import settle
 from pgwatch_tests.locks.model import LockSnapshot, PreparedTransaction, Session
-from pgwatch_tests.reports.verdict.verdict import Clause, Facts, clauses
+from pgwatch_tests.reports.verdict.verdict import Clause, Facts, clauses, with_hint
 from pgwatch_tests.reports.verdict.verdict_line import TROUBLE, WELL, fitted, text
 from pgwatch_tests.text.toned_text import Tone, text_of
 from tests.locks.snapshots import MOMENT, edge, session, snapshot
@@ -239,6 +239,22 @@ def test_troubles_outlast_what_is_calm() -> None:
 
 def cut_test(digest: str, file: str) -> str:
     return f"pytest:gw0 #{digest} ..{file}.py::test_orders"
+
+
+def test_which_key_helps_is_told_where_that_takes_the_place_of_no_trouble() -> None:
+    found = with_hint(clauses(LockGraph(importing()), Facts(report(USERS))), "A frees 4")
+    for width, line in (
+        (
+            None,
+            "● test_import blocks 4 tests for 12 s (advisory lock 4711): A frees 4 · ● 13 rows leaked",
+        ),
+        (80, "● test_import blocks 4 tests for 12 s: A frees 4 · ● 13 rows leaked"),
+        (60, "● test_import blocks 4 tests: A frees 4 · ● 13 rows leaked"),
+        (55, "● test_import blocks 4 tests · ● 13 rows leaked"),
+    ):
+        assert text_of(fitted(found, width)) == line
+    assert with_hint((), "A frees 4") == ()
+    assert with_hint(found, "") == found
 
 
 def test_a_hash_is_told_only_of_two_cut_tests_of_one_name() -> None:
