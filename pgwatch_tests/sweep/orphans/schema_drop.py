@@ -60,14 +60,15 @@ class _Locker:
     others: int
 
 
-def check_droppable(session: DatabaseSession, schema: str) -> None:
-    """Raises OrphanKeptError if something elsewhere depends on the schema, or it or a part is locked.
-
-    Raises what `session.running` does, too.
-    """
-    check_dependents(session, schema)
-    lockers = session.ask("sweep/schema_lockers", _Locker, {"schema": schema})
-    for locker in lockers:
+def check_droppable(connection: OwnConnection, schema: str) -> None:
+    """Raises OrphanKeptError if something elsewhere depends on the schema, or another session has locked it
+    or a part; psycopg.Error."""
+    _check_dependents(connection, schema)
+    with connection.cursor(row_factory=class_row(_Locker)) as cursor:
+        exact_names(cursor)
+        query = queries.load("sweep/schema_lockers").encode()
+        locker = cursor.execute(query, {"schema": schema}).fetchone()
+    if locker is not None:
         name = f" ({mask_name(locker.application_name)})" if locker.application_name else ""
         who = "a prepared transaction" if locker.pid is None else f"pid {locker.pid}{name}"
         raise OrphanKeptError(

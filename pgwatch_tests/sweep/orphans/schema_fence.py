@@ -3,6 +3,9 @@
 No lease tells whether its run is over: a test may be about to use it, or to create something in it. Whoever
 does so finds it by its name, and holds a lock from then on. Once it has another name and nobody holds a lock,
 nobody reaches it any more: what was confirmed is all there is, however many portions its drop takes.
+
+All is looked at before the COMMIT of the new name, so that nobody sees that name if something has changed;
+and once more after it, for whoever came in between.
 """
 
 from __future__ import annotations
@@ -24,6 +27,8 @@ from pgwatch_tests.sweep.orphans.orphan_facts import SchemaFacts
 from pgwatch_tests.sweep.orphans.orphan_loop import OrphanKeptError, check_confirmed, leased
 from pgwatch_tests.sweep.orphans.orphan_names import orphan_name
 from pgwatch_tests.sweep.orphans.schema_drop import check_droppable, kept_by_server
+
+_STATEMENTS = 4  # in the transaction of the new name
 
 
 def schema_facts(connection: OwnConnection, name: str) -> SchemaFacts | None:
@@ -50,13 +55,13 @@ def fenced(session: DatabaseSession, beside: OwnConnection, schema: str, confirm
     name, is_checked = orphan_name(), False
     with leased(session, name):
         try:
-            with session.running():
+            with session.running(_STATEMENTS), session.connection.transaction():
                 _rename(session.connection, schema, name)
+                _check(session.connection, name, confirmed)
         except psycopg.Error as error:
             raise kept_by_server(error) from None
         try:
-            check_unchanged(beside, name, confirmed)
-            check_droppable(session, name)
+            _check(beside, name, confirmed)
             is_checked = True
             yield name
         except (psycopg.Error, PgwatchError) as error:
@@ -67,6 +72,11 @@ def fenced(session: DatabaseSession, beside: OwnConnection, schema: str, confirm
             except psycopg.Error as failure:
                 raise _called(name, error, full_server_message(failure)) from None
             raise
+
+
+def _check(connection: OwnConnection, name: str, confirmed: str) -> None:
+    check_unchanged(connection, name, confirmed)
+    check_droppable(connection, name)
 
 
 def _identity(connection: OwnConnection, name: str) -> str:

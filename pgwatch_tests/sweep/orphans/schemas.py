@@ -126,8 +126,8 @@ def _check(session: DatabaseSession, schema: _Schema, *, is_renamed: bool) -> No
     if is_renamed and not schema.may_create:
         grant = f"GRANT CREATE ON DATABASE {schema.database} TO {schema.asking}"
         raise OrphanKeptError("refused", f"needs CREATE in its database ({grant})")
-    with _dependents_readable():
-        check_droppable(session, schema.name)
+    with _dependents_readable(), session.running():
+        check_droppable(session.connection, schema.name)
 
 
 @contextmanager

@@ -12,8 +12,10 @@ from psycopg import Connection, errors, sql
 from psycopg.rows import TupleRow
 
 from pgwatch_tests.errors import WorkCancelledError
+from pgwatch_tests.postgres.connections.connection import OwnConnection
 from pgwatch_tests.settings.load import Dsn, Settings
 from pgwatch_tests.sweep.model import Orphan
+from pgwatch_tests.sweep.orphans import schema_fence
 from pgwatch_tests.sweep.orphans.inspection import inspect
 from pgwatch_tests.sweep.orphans.orphan_names import is_orphan_name
 from pgwatch_tests.sweep.orphans.orphans import sweep_orphans
@@ -111,6 +113,29 @@ def test_what_a_test_is_about_to_make_keeps_all_of_it(
     assert kept.detail.startswith(f"the schema is locked by pid {test.info.backend_pid}")
     test.execute(f"TABLE {SCHEMA}.t0".encode())
     test.commit()
+    assert tables(owner, SCHEMA) == 4
+
+
+def test_what_comes_in_between_has_the_old_name_again(
+    owner: Connection[TupleRow], database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who has found the schema by its name before the COMMIT of the new one, and made a table after it."""
+    make(owner)
+    seen: list[str] = []
+    check = schema_fence.check_unchanged
+
+    def check_later(connection: OwnConnection, name: str, identity: str) -> None:
+        seen.append(name)
+        if len(seen) == 2:
+            assert not exists(owner, SCHEMA)
+            owner.execute(f"CREATE TABLE {name}.mine (i int)".encode())
+        check(connection, name, identity)
+
+    monkeypatch.setattr(schema_fence, "check_unchanged", check_later)
+    kept = dropped(database.dsn, confirmed(database.dsn))
+
+    assert (kept.removed, kept.reason) == (False, "changed")
+    assert len(seen) == 2
     assert tables(owner, SCHEMA) == 4
 
 
