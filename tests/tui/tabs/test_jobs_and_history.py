@@ -51,7 +51,7 @@ async def test_jobs(size: tuple[int, int]) -> None:
         assert "Run job nightly now?" in await press(pilot, "n")
         assert "Runs its action (sweep) now instead of at its next time: 30 2 * * *" in dialog_text(app)
         assert "It deletes without showing a preview first." in dialog_text(app)
-        await press(pilot, "n")
+        await press(pilot, "escape")
         assert len(sweeping.asked) == 3
         sweeping.outcome = RefusedError("job 'nightly' is already running")
         await press(pilot, "n", "y")
