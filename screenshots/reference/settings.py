@@ -88,7 +88,8 @@ def _documented(of: type) -> Mapping[str, str]:
         elif name and isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant):
             # For who writes settings: durations are strings there, and None is what is left out.
             written = " ".join(str(statement.value.value).split()).replace(", in seconds,", "")
-            found[name] = written.replace("None: ", "Default: ").replace("empty: ", "default: ")
+            shown = written.replace("None: ", "default: ").replace("empty: ", "default: ")
+            found[name] = shown[:1].upper() + shown[1:]
     return found
 
 
