@@ -149,12 +149,13 @@ class Surveyor:
         flagging = self._flagging(graph, marked, server, live_runs)
         # What was made since they were read isn't in the graph.
         marked = [table for table in marked if table.oid in flagging]
+        with_marked = {table.oid for table in marked}
         seeds, more = self._seeds(marked, flagging)
         return Survey(
             graph=graph,
             flagging=flagging,
             marked=marked,
-            unmarked=[table for table in tables if table not in marked],
+            unmarked=[table for table in tables if table.oid not in with_marked],
             seeds=seeds,
             counts=seeds.counts,
             ignored=_ignored(graph, ignores),

@@ -39,12 +39,8 @@ class Witnesses:
             if leaf in rules.refused and counts.get(leaf, 0):
                 self._staying.add(graph.relations[leaf].top)
         tops = {graph.relations[leaf].top for leaf in rules.bearing} - rules.remembered
-        self._tops = {
-            leaf: top
-            for top in tops - self._staying
-            if _may_protect(rules, top)
-            for leaf in graph.leaves(top)
-        }
+        tops &= _may_protect(rules) - self._staying
+        self._tops = {leaf: top for top in tops for leaf in graph.leaves(top)}
 
     def note_staying(self, leaf: int) -> None:
         """Records that a marked row of a leaf stays."""
@@ -122,12 +118,13 @@ class Witnesses:
         return found
 
 
-def _may_protect(rules: Rules, top: int) -> bool:
+def _may_protect(rules: Rules) -> set[int]:
+    """The tops of the tables whose real rows may keep what they refer to."""
     graph = rules.graph
-    return any(
-        key.takes_along
-        and (key.on_delete != "c" or rules.keep_unmarked)
-        and graph.relations[key.child].top == top
-        and not rules.reached.isdisjoint(graph.leaves(key.parent))
+    return {
+        graph.relations[key.child].top
         for key in graph.keys
-    )
+        if key.takes_along
+        and (key.on_delete != "c" or rules.keep_unmarked)
+        and not rules.reached.isdisjoint(graph.leaves(key.parent))
+    }
