@@ -99,11 +99,9 @@ class InterleaveProxy:
                 stopping.set()
             ready.set()
             await stopping.wait()
+            await self._close_connections()
             for server in servers:
                 server.close()
-            for task in self._tasks:
-                task.cancel()
-            await asyncio.gather(*self._tasks, return_exceptions=True)
 
         self._thread = threading.Thread(
             target=lambda: asyncio.run(serve()), name="interleave proxy", daemon=True
@@ -330,21 +328,36 @@ class InterleaveProxy:
             place, more = "", [f"host={quote(host, safe='')}", f"port={port}", *more]
         return f"postgresql://{login}@{place}/{database}" + (f"?{'&'.join(more)}" if more else "")
 
-    async def _accept(
-        self, number: int | None, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
-    ) -> None:
+    def _accept(self, number: int | None, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        assert self._stopping is not None
+        if self._stopping.is_set():
+            writer.transport.abort()
+            return
         connection = ProxiedConnection(self, (reader, writer), number)
-        task = asyncio.current_task()
-        assert task is not None
-        self._tasks.add(task)
         self._connections.add(connection)
-        try:
-            await connection.serve()
-        except asyncio.CancelledError:
-            pass
-        finally:
-            self._connections.discard(connection)
-            self._tasks.discard(task)
+        task = asyncio.create_task(connection.serve())
+        self._tasks.add(task)
+        task.add_done_callback(partial(self._forget, connection))
+
+    async def _close_connections(self) -> None:
+        """Ends what is connected, and what is about to be: who comes now is refused.
+
+        asyncio accepts in tasks of its own. A server that is closed before they are done leaves their sockets
+        open (CPython, gh-109564).
+        """
+        for task in self._tasks:
+            task.cancel()
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + _GRACE_S
+        while others := asyncio.all_tasks() - {asyncio.current_task()}:
+            if loop.time() > deadline:
+                return
+            await asyncio.wait(others, timeout=_GRACE_S, return_when=asyncio.FIRST_COMPLETED)
+
+    def _forget(self, connection: ProxiedConnection, task: asyncio.Task[None]) -> None:
+        connection.close()  # a task that is cancelled before it begins closes nothing
+        self._connections.discard(connection)
+        self._tasks.discard(task)
 
 
 _living: weakref.WeakSet[InterleaveProxy] = weakref.WeakSet()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import signal
 import socket
@@ -21,6 +22,7 @@ from pgwatch_tests.testing import InterleaveProxy, interleave_requests_async
 from pgwatch_tests.testing.interleaving.proxy.proxy import remove_left_directories
 from pgwatch_tests.testing.interleaving.proxy.wire import Splitter, error_fields
 from tests.testing.interleaving.conftest import Shop
+from tests.waiting import PATIENCE_S
 
 HOLDS_A_PROXY = """
 import sys, time
@@ -51,6 +53,24 @@ def test_it_is_its_users_own_and_ends_with_its_block(shop: Shop) -> None:
         psycopg.connect(proxy.dsn)
     with pytest.raises(CannotConnectError), InterleaveProxy(proxy.dsn):
         pass
+
+
+def test_who_connects_while_it_ends_is_refused(shop: Shop) -> None:
+    with InterleaveProxy(shop.dsn) as proxy, socket.socket(socket.AF_UNIX) as client:
+        client.settimeout(PATIENCE_S)
+        held = threading.Event()
+        assert proxy._loop is not None
+        proxy._loop.call_soon_threadsafe(held.wait)
+        client.connect(str(directory(proxy.dsns[1]) / ".s.PGSQL.5432"))
+        ending = threading.Thread(target=proxy.__exit__, args=(None, None, None))
+        stopping = proxy._stopping
+        assert stopping is not None
+        proxy._loop.call_soon_threadsafe(stopping.set)
+        ending.start()
+        held.set()
+        ending.join(PATIENCE_S)
+        assert client.recv(1) == b""
+    gc.collect()  # what was left open is told now, as an error
 
 
 def test_a_killed_process_leaves_no_proxy(shop: Shop, python: str) -> None:
