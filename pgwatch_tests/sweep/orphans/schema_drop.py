@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import psycopg
 from psycopg import errors
@@ -38,6 +39,8 @@ from pgwatch_tests.sweep.orphans.schema_parts import (
 from pgwatch_tests.text.numbers import plural
 from pgwatch_tests.text.secrets import mask_name
 
+R = TypeVar("R")
+
 _PASSES = 3  # somebody may add to a schema while it is dropped, but not for ever
 _LOOKING = SessionLimits(statement_timeout_s=10.0, lock_timeout_s=0.5)
 
@@ -60,14 +63,20 @@ class _Locker:
     others: int
 
 
+def told_of(connection: OwnConnection, schema: str, query: str, row: type[R]) -> R | None:
+    """Returns the row of `queries/sweep/<query>.sql` about a schema; None if it has none. Raises
+    psycopg.Error."""
+    with connection.cursor(row_factory=class_row(row)) as cursor:
+        exact_names(cursor)
+        statement = queries.load(f"sweep/{query}").encode()
+        return cursor.execute(statement, {"schema": schema}).fetchone()
+
+
 def check_droppable(connection: OwnConnection, schema: str) -> None:
     """Raises OrphanKeptError if something elsewhere depends on the schema, or another session has locked it
     or a part; psycopg.Error."""
     _check_dependents(connection, schema)
-    with connection.cursor(row_factory=class_row(_Locker)) as cursor:
-        exact_names(cursor)
-        query = queries.load("sweep/schema_lockers").encode()
-        locker = cursor.execute(query, {"schema": schema}).fetchone()
+    locker = told_of(connection, schema, "schema_lockers", _Locker)
     if locker is not None:
         name = f" ({mask_name(locker.application_name)})" if locker.application_name else ""
         who = "a prepared transaction" if locker.pid is None else f"pid {locker.pid}{name}"
@@ -171,10 +180,7 @@ def _check_meanwhile(beside: OwnConnection, schema: str) -> None:
 
 
 def _check_dependents(connection: OwnConnection, schema: str) -> None:
-    with connection.cursor(row_factory=class_row(_Dependent)) as cursor:
-        exact_names(cursor)
-        query = queries.load("sweep/schema_dependents").encode()
-        found = cursor.execute(query, {"schema": schema}).fetchone()
+    found = told_of(connection, schema, "schema_dependents", _Dependent)
     if found is not None:
         raise OrphanKeptError(
             "shared_with_real_data", f"{and_others(found.description, found.others)} would be dropped with it"

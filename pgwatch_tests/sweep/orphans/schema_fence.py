@@ -15,28 +15,23 @@ from contextlib import contextmanager
 
 import psycopg
 from psycopg.pq import Escaping
-from psycopg.rows import class_row
 
 from pgwatch_tests.errors import PgwatchError
-from pgwatch_tests.postgres import queries
 from pgwatch_tests.postgres.connections.connection import OwnConnection
 from pgwatch_tests.postgres.server_messages import full_server_message
 from pgwatch_tests.postgres.sessions.session import DatabaseSession
-from pgwatch_tests.postgres.stored_text import exact_names, quoted
+from pgwatch_tests.postgres.stored_text import quoted
 from pgwatch_tests.sweep.orphans.orphan_facts import SchemaFacts
 from pgwatch_tests.sweep.orphans.orphan_loop import OrphanKeptError, check_confirmed, leased
 from pgwatch_tests.sweep.orphans.orphan_names import orphan_name
-from pgwatch_tests.sweep.orphans.schema_drop import check_droppable, kept_by_server
+from pgwatch_tests.sweep.orphans.schema_drop import check_droppable, kept_by_server, told_of
 
 _STATEMENTS = 4  # in the transaction of the new name
 
 
 def schema_facts(connection: OwnConnection, name: str) -> SchemaFacts | None:
     """Returns what is in a schema; None if it is gone. Raises psycopg.Error."""
-    with connection.cursor(row_factory=class_row(SchemaFacts)) as cursor:
-        exact_names(cursor)
-        query = queries.load("sweep/schema_facts").encode()
-        return cursor.execute(query, {"schema": name}).fetchone()
+    return told_of(connection, name, "schema_facts", SchemaFacts)
 
 
 def check_unchanged(connection: OwnConnection, name: str, confirmed: str) -> None:
