@@ -379,7 +379,7 @@ class RowSweep:
             if rows and leaf in touched:
                 triggers = ", ".join(map(shown, graph.writers(leaf)))
                 found.append(Kept(*table_of(graph, leaf), rows, "recreated", f"triggers: {triggers}"))
-            elif rows and touched and not was_there:
+            elif rows and touched and not (was_there and last.vanished):
                 detail = "written during the sweep: run it again"
                 found.append(Kept(*table_of(graph, leaf), rows, "recreated", detail))
             elif rows and last.vanished:

@@ -240,6 +240,24 @@ def test_a_trigger_that_copies_what_is_deleted(users: Connection[TupleRow], data
     assert deleted(swept(database.dsn)) == {}
 
 
+def test_a_copy_of_what_comes_back_each_time(users: Connection[TupleRow], database: Database) -> None:
+    users.execute("CREATE TABLE gone (email text)")
+    hang(
+        users,
+        "users",
+        "AFTER",
+        "INSERT INTO public.gone VALUES (OLD.email); INSERT INTO public.users VALUES (OLD.id, OLD.email);"
+        " RETURN NULL;",
+    )
+
+    report = swept(database.dsn)
+
+    # The copies of the first pass went in the second one, which wrote others.
+    assert deleted(report)["gone"] == 100 == count(users, "gone")
+    assert kept(report) == {("users", "recreated"): 100, ("gone", "recreated"): 100}
+    assert not report.complete
+
+
 def test_a_trigger_of_a_root_is_seen_on_its_partitions(
     owner: Connection[TupleRow], database: Database
 ) -> None:
