@@ -22,13 +22,13 @@ from pgwatch_tests.embedded import guardian
 from pgwatch_tests.embedded.account import ServerAccount, server_account
 from pgwatch_tests.embedded.guarded_process import GuardedProcess
 from pgwatch_tests.embedded.programs import ServerPrograms, environment, find_programs
+from pgwatch_tests.embedded.socket_directory import can_hold_socket
 from pgwatch_tests.errors import ConfigurationError
 
 __all__ = ["EmbeddedServer", "ServerPrograms", "find_programs", "free_directory"]
 
 SUPERUSER = "postgres"
 _PORT = 5432
-_SOCKET_PATH_LIMIT = 103  # bytes, of the shortest sockaddr_un.sun_path (macOS); Linux has 107
 _START_LIMIT_S = 60.0
 _POLL_S = 0.02
 _LOG_PREFIX = re.compile(r"^\S+ \S+ \S+ \[\d+\] ")
@@ -166,7 +166,7 @@ class EmbeddedServer:
 
     def _make_home(self, guarded: GuardedProcess, progress: Callable[[str], None]) -> None:
         guarded.make_directory(self.directory)
-        if len(os.fsencode(self._socket_directory)) + len(f"/.s.PGSQL.{_PORT}") > _SOCKET_PATH_LIMIT:
+        if not can_hold_socket(self._socket_directory):
             self._socket_directory = Path("/tmp", f"pgwt-{secrets.token_hex(6)}")
         guarded.make_directory(self._socket_directory, for_account=True)
         # A template is copied into a directory that is still ours: nobody else can meddle with the copy.

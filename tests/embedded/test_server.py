@@ -110,8 +110,11 @@ def test_a_directory_that_exists_is_refused_and_kept(programs: ServerPrograms, t
     assert tmp_path.is_dir()
 
 
-def test_a_long_directory_gets_its_socket_elsewhere(programs: ServerPrograms, template: Path) -> None:
-    directory = server_directory("x" * 120)
+@pytest.mark.parametrize("name", ["x" * 120, "a,b"])
+def test_a_directory_that_libpq_does_not_take_has_its_socket_elsewhere(
+    name: str, programs: ServerPrograms, template: Path
+) -> None:
+    directory = server_directory(name)
     with EmbeddedServer(programs, directory, template=template) as server:
         socket_directory = Path(str(ask(server, "SHOW unix_socket_directories")).strip('"'))
         assert directory not in socket_directory.parents

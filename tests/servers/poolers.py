@@ -59,7 +59,7 @@ def pooler(
     program = shutil.which("pgbouncer") or shutil.which("pgbouncer", path="/usr/sbin")
     if program is None:
         pytest.skip(_HOW_TO_INSTALL)
-    directory = free_directory("pgwatch-pooler-")
+    directory = free_directory("pgwatch-pooler-", Path("/tmp"))  # a short path, for its socket
     directory.mkdir(mode=0o755)
     account = server_account()
     try:

@@ -171,7 +171,7 @@ def relayed(database: Database) -> Iterator[Database]:
     """The same database through something that passes bytes on, as a container's published port does."""
     place = conninfo_to_dict(database.dsn)
     with suppress(OSError), ExitStack() as stack:
-        directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="pgwatch-")))
+        directory = Path(stack.enter_context(tempfile.TemporaryDirectory(dir="/tmp", prefix="pgwatch-")))
         listener = stack.enter_context(socket.socket(socket.AF_UNIX))
         listener.bind(str(directory / ".s.PGSQL.5432"))
         listener.listen()

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import os
 import shutil
-import tempfile
 import threading
 import weakref
 from collections.abc import Sequence
@@ -26,11 +24,12 @@ from pgwatch_tests.testing.interleaving.actor import Actor
 from pgwatch_tests.testing.interleaving.gates.round_trip import RoundTrip
 from pgwatch_tests.testing.interleaving.monitor import dsn_of
 from pgwatch_tests.testing.interleaving.proxy.proxied_connection import ProxiedConnection
+from pgwatch_tests.testing.interleaving.proxy.proxy_directory import (
+    new_directory,
+    remove_left_directories,
+)
 from pgwatch_tests.testing.interleaving.schedules.step import LETTERS
 
-_PREFIX, _NEW = "pgwatch-proxy-", "pgwatch-new-proxy-"
-_ALIVE = "alive"
-"""The file that a living proxy has locked."""
 _PORT = 5432
 _LIMITS = SessionLimits(statement_timeout_s=10.0, lock_timeout_s=1.0)
 _GRACE_S = 0.2
@@ -83,7 +82,7 @@ class InterleaveProxy:
         self._look_at_server()
         _living.add(self)
         remove_left_directories()
-        self._directory, self._alive = _new_directory()
+        self._directory, self._alive = new_directory()
         ready = threading.Event()
         failures: list[BaseException] = []
 
@@ -377,24 +376,3 @@ def _number_of(application_name: str) -> int | None:
     if len(words) < 2 or words[-2] != "interleave" or words[-1] not in LETTERS:
         return None
     return LETTERS.index(words[-1])
-
-
-def remove_left_directories() -> None:
-    """Removes directories of proxies whose processes were killed."""
-    for directory in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
-        with suppress(OSError):
-            alive = os.open(directory / _ALIVE, os.O_RDWR)
-            try:
-                fcntl.flock(alive, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                shutil.rmtree(directory)
-            finally:
-                os.close(alive)
-
-
-def _new_directory() -> tuple[Path, int]:
-    """Returns a directory of the user's own, and its file that is locked as long as the process lives."""
-    made = Path(tempfile.mkdtemp(prefix=_NEW))
-    alive = os.open(made / _ALIVE, os.O_RDWR | os.O_CREAT, 0o600)
-    fcntl.flock(alive, fcntl.LOCK_EX)
-    # Only now: whoever looks for left ones must not find it without its lock.
-    return made.rename(made.with_name(made.name.replace(_NEW, _PREFIX))), alive

@@ -9,6 +9,7 @@ import signal
 import socket
 import stat
 import subprocess
+import tempfile
 import threading
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
@@ -19,7 +20,7 @@ import pytest
 
 from pgwatch_tests.errors import CannotConnectError
 from pgwatch_tests.testing import InterleaveProxy, interleave_requests_async
-from pgwatch_tests.testing.interleaving.proxy.proxy import remove_left_directories
+from pgwatch_tests.testing.interleaving.proxy.proxy_directory import remove_left_directories
 from pgwatch_tests.testing.interleaving.proxy.wire import Splitter, error_fields
 from tests.testing.interleaving.conftest import Shop
 from tests.waiting import PATIENCE_S
@@ -71,6 +72,18 @@ def test_who_connects_while_it_ends_is_refused(shop: Shop) -> None:
         ending.join(PATIENCE_S)
         assert client.recv(1) == b""
     gc.collect()  # what was left open is told now, as an error
+
+
+@pytest.mark.parametrize("name", ["x" * 60, "a,b"])
+def test_it_is_elsewhere_where_sockets_cannot_be(
+    name: str, shop: Shop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / name).mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / name))
+    with InterleaveProxy(shop.dsn) as proxy:
+        assert tmp_path not in directory(proxy.dsn).parents
+        for dsn in (proxy.dsn, *proxy.dsns):
+            psycopg.connect(dsn).close()
 
 
 def test_a_killed_process_leaves_no_proxy(shop: Shop, python: str) -> None:
