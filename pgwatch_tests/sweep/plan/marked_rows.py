@@ -92,7 +92,12 @@ class SeedReader:
 
     def marked_tables(self, tables: Sequence[Table]) -> tuple[list[Table], list[Skipped]]:
         """The tables that hold marked rows, and those that couldn't be looked at."""
-        found: list[Table] = []
+        found, skipped = self.numbers(tables)
+        return sorted(found, key=attrgetter("schema", "name")), skipped
+
+    def numbers(self, tables: Sequence[Table]) -> tuple[dict[Table, int], list[Skipped]]:
+        """The number of marked rows of each table that holds any, and those that couldn't be looked at."""
+        found: dict[Table, int] = {}
         skipped: list[Skipped] = []
         chunks = Chunks(
             lambda part: self._session.fetch(self._statements.count(part), _Counted), self._obstacles.locked
@@ -101,8 +106,8 @@ class SeedReader:
             if isinstance(outcome, psycopg.Error):
                 skipped.extend(self._obstacles.why(table, outcome))
             elif outcome.rows:
-                found.append(table)
-        return sorted(found, key=attrgetter("schema", "name")), skipped
+                found[table] = outcome.rows
+        return found, skipped
 
     def read(self, table: Table, flagging: Flagging, into: Seeds) -> list[Skipped]:
         """Adds a table's marked rows. Returns why not all could be read, if so."""

@@ -24,6 +24,7 @@ from pgwatch_tests.postgres.leases import live_lease_numbers
 from pgwatch_tests.postgres.sessions.session import DatabaseSession
 from pgwatch_tests.postgres.stored_text import quoted
 from pgwatch_tests.settings.load import Settings
+from pgwatch_tests.sweep.model import Kept
 from pgwatch_tests.sweep.plan.foreign_key_graph import ForeignKey, ForeignKeyGraph, TableNode
 from pgwatch_tests.sweep.plan.marked_rows import SeedReader, Seeds
 from pgwatch_tests.sweep.plan.own_rows import OwnRows
@@ -34,7 +35,7 @@ from pgwatch_tests.sweep.plan.rules import Flagging
 from pgwatch_tests.sweep.plan.since_baseline import SinceBaseline, SinceFindings
 from pgwatch_tests.sweep.request import SweepRequest
 from pgwatch_tests.sweep.tids import literal
-from pgwatch_tests.text.sql_names import shown
+from pgwatch_tests.text.sql_names import qualified, shown
 
 _MATERIALIZED = KINDS["m"]
 _NEW_PARTITIONS = Skipped("", "", "partitions created meanwhile", "run it again")
@@ -85,6 +86,8 @@ class Survey:
     """The findings since a baseline."""
     counts_rows: bool = True
     """Whether the server counts the rows that this session writes (track_counts)."""
+    views: tuple[Kept, ...] = ()
+    """The marked rows that materialized views go on to show until they are refreshed."""
 
     @property
     def bearing(self) -> frozenset[int]:
@@ -170,6 +173,26 @@ class Surveyor:
             ),
             since=self._findings(graph, tables, marked, seeds),
             counts_rows=server.counts_rows,
+            views=self._views(discovery.tables),
+        )
+
+    def _views(self, tables: Iterable[Table]) -> tuple[Kept, ...]:
+        if self._since is not None:
+            return ()
+        views = [
+            table
+            for table in tables
+            if table.kind == _MATERIALIZED and self._request.asks_for("rows", full_name(table))
+        ]
+        # What can't be read of them is told where leaks are counted: nothing would go from there.
+        numbers, _ = self._reader.numbers(views)
+        return tuple(
+            Kept(
+                *(shown(view.schema), shown(view.name), rows, "refused"),
+                "a materialized view shows them until it is refreshed: REFRESH MATERIALIZED VIEW "
+                f"{qualified(view.schema, view.name)}",
+            )
+            for view, rows in numbers.items()
         )
 
     def _unknown_part(self, tables: Iterable[Table], skipped: Iterable[Skipped]) -> Iterator[Skipped]:

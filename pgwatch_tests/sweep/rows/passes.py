@@ -286,6 +286,7 @@ class RowSweep:
                 *kept_by_table(graph, tallies[-1], Examples(self._session, self._statements(passes.survey))),
                 *passes.new,
                 *passes.survey.since.unproven,
+                *passes.survey.views,
             ),
             not_checked=sentences((*passes.survey.not_checked, *passes.more_skipped)),
             passes=len(tallies),
