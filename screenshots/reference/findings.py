@@ -20,7 +20,7 @@ def leftovers() -> str:
         query = query_list.FOLDER / "leftovers" / f"{kind}.sql"
         asked = query_list.first_line(query) if query.exists() else "compares with the baseline"
         rows.append((f"`{kind}`", LEFTOVER_NOUNS[kind][0], _when(kind), asked))
-    return table(("kind", "what is left", "looked for", "how"), rows)
+    return table(("kind", "what is left", "looked for", "question to the server"), rows)
 
 
 def _when(kind: str) -> str:
