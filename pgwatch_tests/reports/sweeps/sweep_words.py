@@ -91,7 +91,9 @@ EXPLANATIONS: dict[KeptReason, Explanation] = {
         "shared with real data",
         "rows without a marker depend on it: let them refer to something else, or give them markers",
     ),
-    "refused": Explanation("refused by the server", "change the rule, trigger or privilege that is named"),
+    "refused": Explanation(
+        "refused by the server", "change the rule, trigger or privilege, or refresh the view, that is named"
+    ),
     "no_index": Explanation(
         "without an index",
         "create the index that is named, or let --temp-index do it; --patience waits longer",
