@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import NamedTuple, TypeVar
 
 from pgwatch_tests.accepted_findings import Finding
@@ -56,6 +56,10 @@ class LongestWait:
     blockers: tuple[str, ...]
     object: LockedObject
     seen_at: datetime
+
+    def began_before(self, moment: datetime) -> bool:
+        """Whether some of it is from before that moment."""
+        return self.seen_at - timedelta(seconds=self.wait_s) < moment
 
 
 @dataclass(frozen=True, slots=True)

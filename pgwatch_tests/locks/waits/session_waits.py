@@ -10,7 +10,8 @@ from pgwatch_tests.locks.model import Session
 
 _BY_TYPE = {
     "LWLock": "internal lock",
-    "Lock": "lock",
+    # Of one that lasts, the lock itself is told.
+    "Lock": "brief lock",
     "BufferPin": "buffer pin",
     "IO": "disk",
     "IPC": "another process",

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from pgwatch_tests.locks.contention.last_troubles import Trouble
 from pgwatch_tests.locks.model import LockSnapshot
 from pgwatch_tests.reports.locks.lock_tree import NOTHING_BLOCKED
 from pgwatch_tests.reports.locks.wait_tones import of_wait
 from pgwatch_tests.reports.render.detail_text import KeyName, Line
+from pgwatch_tests.reports.verdict.capacity_use import what_to_do
+from pgwatch_tests.reports.verdict.standstill import in_sessions, standstill, where_to_look
 from pgwatch_tests.text import durations
 from pgwatch_tests.text.numbers import plural
 from pgwatch_tests.text.plain_text import plain
@@ -27,6 +29,24 @@ def calm_line(snapshot: LockSnapshot) -> Toned:
     if snapshot.hidden_sessions:
         words += f", the state of {snapshot.hidden_sessions:,} hidden"
     return Toned(f"{words}.", "good")
+
+
+def advice_lines(
+    snapshot: LockSnapshot, keys: KeyName, run_pids: Collection[int] = (), *, acts: bool = True
+) -> list[Line]:
+    """What else a suite may hang by, and what to do: used up connections, or a standstill; often empty.
+
+    `run_pids` are the sessions of runs, which aren't their suites'. `acts`: keys cancel and end sessions.
+    """
+    lines: list[Line] = []
+    if snapshot.capacity is not None and snapshot.capacity.connections_nearly_used_up:
+        lines.append((Toned(f"{in_sessions(keys, 'who has the connections')}.", "notice"),))
+    if snapshot.capacity is not None:
+        lines += [(Toned(one, "notice"),) for one in what_to_do(snapshot.capacity)]
+    found = None if snapshot.blocked else standstill(snapshot, run_pids)
+    if found is not None:
+        lines.append((Toned(where_to_look(found, keys, acts=acts), "notice"),))
+    return lines
 
 
 def trouble_lines(troubles: Sequence[Trouble], keys: KeyName) -> list[Line]:

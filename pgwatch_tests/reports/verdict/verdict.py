@@ -15,8 +15,8 @@ from pgwatch_tests.locks.capacity import Capacity
 from pgwatch_tests.locks.diagnosis.evidence import patience
 from pgwatch_tests.locks.graph.lock_graph import LockGraph
 from pgwatch_tests.locks.model import LockSnapshot, Party, Session
-from pgwatch_tests.locks.waits.session_waits import waits_for
 from pgwatch_tests.reports.locks.test_labels import label_of, name_of
+from pgwatch_tests.reports.verdict.standstill import standstill
 from pgwatch_tests.text import durations
 from pgwatch_tests.text.numbers import at_least, plural
 from pgwatch_tests.text.plain_text import plain, shortened_left, shortened_middle
@@ -27,8 +27,6 @@ if TYPE_CHECKING:
     from pgwatch_tests.leaks.model import LeakReport
     from pgwatch_tests.locks.contention.last_troubles import Trouble
 
-STILL_S = 10.0
-"""A suite of which no session has changed its state for so long may hang."""
 LONG_IDLE_S = 60.0
 """A transaction left open for so long is a warning, also where nothing waits for it."""
 
@@ -250,60 +248,35 @@ def _calm(snapshot: LockSnapshot, run_pids: frozenset[int]) -> Clause:
         # A ring that one poll has seen, and that isn't told yet.
         return Clause((f"{plural(snapshot.blocked, 'session')} waiting",), "warning")
     nothing = "nothing is blocked"
-    suite = _suite([one for one in snapshot.clients if one.pid not in run_pids], snapshot.database)
-    ages_s = [one.state_age_s for one in suite]
-    known_s = [age_s for age_s in ages_s if age_s is not None]
-    if not suite or len(known_s) < len(ages_s) or min(known_s) < STILL_S:
+    found = standstill(snapshot, run_pids)
+    if found is None:
         return Clause((nothing,), "good")
-    still = durations.in_words(_in_steps(min(known_s)))
-    if all(one.state == "idle" for one in suite):
-        idle = f"all {len(suite):,} sessions" if len(suite) > 1 else "the only session"
+    still = durations.in_words(found.still_s)
+    if found.is_idle:
+        number = len(found.sessions)
+        idle = f"all {number:,} sessions" if number > 1 else "the only session"
         outside = "the cause is outside of the database"
         return Clause(
             (
                 f"{nothing}, {idle} idle for {still}: if the suite hangs, {outside}",
                 f"{idle} idle for {still}: if the suite hangs, {outside}",
+                f"{idle} idle for {still}: a hang's cause isn't in the database",
                 f"{idle} idle: if the suite hangs, look elsewhere",
             ),
             "notice",
         )
-    doing = Counter(map(_doing, suite)).most_common()
-    words = [f"{number:,} {several if number > 1 else one}" for (one, several), number in doing]
-    are_tests = suite[0].identity is not None
-    no_session = "no test's session" if are_tests else "no session"
-    unchanged = f"{'tests' if are_tests else 'sessions'} unchanged for {still}"
+    words = found.doing
+    no_session = "no test's session" if found.are_tests else "no session"
+    unchanged = f"{'tests' if found.are_tests else 'sessions'} unchanged for {still}"
+    fewer = [f"{', '.join(words[:number])}, …" for number in range(len(words) - 1, 0, -1)]
     return Clause(
         (
             f"{nothing}, but {no_session} has changed for {still}: {', '.join(words)}",
             f"{no_session} has changed for {still}: {', '.join(words)}",
-            f"{unchanged}: {', '.join(words)}",
-            f"{unchanged}: {words[0]}{', …' * (len(words) > 1)}",
+            *(f"{unchanged}: {some}" for some in (", ".join(words), *fewer)),
         ),
         "warning",
     )
-
-
-def _in_steps(still_s: float) -> float:
-    """An age that is told all the time, in steps: to draw each second of it anew tells nobody more."""
-    step_s = 5.0 if still_s < 60.0 else 10.0
-    return still_s // step_s * step_s
-
-
-def _suite(clients: Sequence[Session], database: str) -> Sequence[Session]:
-    """The sessions that tell which test they run; where none does, those in the tested database."""
-    named = [one for one in clients if one.identity is not None]
-    return named or [one for one in clients if one.database == database]
-
-
-def _doing(session: Session) -> tuple[str, str]:
-    """What a session does, for one and for several: `waits for disk DataFileRead`, `idle in transaction`."""
-    waits = plain(waits_for(session))
-    if not waits:
-        state = plain(session.state or "starting")
-        return state, state
-    if waits == "CPU":
-        return "computes (CPU)", "compute (CPU)"
-    return f"waits for {waits}", f"wait for {waits.replace('its client', 'their clients')}"
 
 
 def _left_open(graph: LockGraph) -> list[Clause]:
@@ -373,16 +346,18 @@ def _leftovers(report: LeakReport, where: str) -> Clause:
     number = len(report.leftovers)
     [(kind, most), *_] = Counter(one.kind for one in report.leftovers).most_common()
     one, several = LEFTOVER_NOUNS[kind]
+    left = f"left{where}"
+    if kind == "idle_in_transaction":
+        # How many are idle in a transaction just now may be told beside it, and is another number.
+        one, several, left = "transaction", "transactions", f"left open for a while{where}"
     short = f"{plural(number, 'leftover')}{where}"
     if number == 1:
         name = plain(report.leftovers[0].name)
-        forms = [
-            f"{one} {shortened_middle(name, limit)} left{where}" for limit in (_LONGEST_NAME, _SHORT_NAME)
-        ]
-        return Clause((*dict.fromkeys(forms), short), "notice", f"{one} left{where}")
+        forms = [f"{one} {shortened_middle(name, limit)} {left}" for limit in (_LONGEST_NAME, _SHORT_NAME)]
+        return Clause((*dict.fromkeys(forms), short), "notice", f"{one} {left}")
     words = f"{plural(most, one, several)}"
     more = f" and {number - most:,} more" if number > most else ""
-    return Clause((f"{words}{more} left{where}", short), "notice")
+    return Clause((f"{words}{more} {left}", short), "notice")
 
 
 def _plans(snapshot: LockSnapshot, facts: Facts) -> list[Clause]:

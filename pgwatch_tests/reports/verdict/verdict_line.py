@@ -16,7 +16,10 @@ TROUBLE, WELL = "● ", "✓ "
 _BETWEEN = " · "
 _BEFORE_HINT = ": "
 _MORE = " …"
-_BEGINNINGS = ("nothing ", "no ", "all ", "the ", "connections ", "lock table ", "leaked rows ")
+_BEGINNINGS = (
+    *("nothing ", "no ", "all ", "the ", "connections ", "lock table ", "leaked rows "),
+    *("tests unchanged ", "sessions unchanged "),
+)
 
 
 def text(clauses: Sequence[Clause]) -> str:

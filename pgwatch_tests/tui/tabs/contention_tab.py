@@ -95,7 +95,10 @@ class ContentionTab(DashboardTab):
 
     def reading(self) -> tuple[str, ...]:
         restarted = f", or {self.key('reset')}" if self._restarts else ""
-        return (f"Session-seconds spent waiting, as polls saw them: since the dashboard started{restarted}.",)
+        return (
+            f"Session-seconds spent waiting, as polls saw them: since the dashboard started{restarted}. "
+            "Longest is a whole wait, also where it began before that.",
+        )
 
     def on_resize(self) -> None:
         self._show_chart()
@@ -227,6 +230,8 @@ class ContentionTab(DashboardTab):
             sparkline([moment.blocked for moment in seen.timeline], max(10, self.size.width - 2))
         )
         longest = durations.in_words(seen.longest.wait_s if seen.longest else None)
+        if seen.longest is not None and seen.longest.began_before(seen.since):
+            longest += ", begun before"
         self.query_one("#contention-totals", StillText).say(
             f"{durations.in_words(seen.blocked_s)} blocked · {plural(seen.waits, 'wait')} · "
             f"longest {longest} · peak {seen.most_blocked:,}" + ("" if is_low else f"\n{deadlocks(seen)}")

@@ -24,8 +24,8 @@ from pgwatch_tests.reports.locks.formats import lock_json
 from pgwatch_tests.reports.locks.lock_detail import copyable, lock_detail, queue_detail
 from pgwatch_tests.reports.locks.test_labels import label_of
 from pgwatch_tests.reports.render.detail_text import Detail, joined
-from pgwatch_tests.reports.verdict.calm import calm_line, trouble_lines
-from pgwatch_tests.reports.verdict.verdict import short_name, subject
+from pgwatch_tests.reports.verdict.calm import advice_lines, calm_line, trouble_lines
+from pgwatch_tests.reports.verdict.verdict import LOCKS_ONLY, short_name, subject
 from pgwatch_tests.text.numbers import plural
 from pgwatch_tests.text.plain_text import plain
 from pgwatch_tests.text.toned_text import Cell
@@ -40,6 +40,7 @@ from pgwatch_tests.tui.tabs.lock_rows import (
 )
 from pgwatch_tests.tui.tabs.tab import DashboardTab, TabData
 from pgwatch_tests.tui.widgets.detail_pane import TALL, DetailPane
+from pgwatch_tests.tui.widgets.header_figures import with_runs
 from pgwatch_tests.tui.widgets.still_text import StillText
 from pgwatch_tests.tui.widgets.tables.live_table import LiveTable
 from pgwatch_tests.tui.widgets.tables.row_table import HEAD
@@ -102,7 +103,10 @@ class LocksTab(DashboardTab):
         if graph is None:
             self._empty = data.absence
         else:
-            self._empty = joined([(calm_line(graph.snapshot),), *trouble_lines(data.troubles, self.key)])
+            snapshot, troubles = graph.snapshot, trouble_lines(data.troubles, self.key)
+            run_pids = with_runs(LOCKS_ONLY, snapshot).run_pids
+            advice = [] if snapshot.is_past else advice_lines(snapshot, self.key, run_pids, acts=self._acts)
+            self._empty = joined([(calm_line(snapshot),), *advice, *troubles])
 
     # The selected row.
 

@@ -157,6 +157,17 @@ def test_a_wait_is_credited_from_its_beginning_and_counted_once() -> None:
     assert seen.watched_s == 3.0
 
 
+def test_a_wait_that_began_before_the_sums_is_told_whole_and_known_as_such() -> None:
+    polls = polls_of((0.0, (waiting(2, 1, 40.0),)), (1.0, (waiting(2, 1, 41.0),)))
+    seen = watch(polls)
+    assert seen.longest is not None
+    assert (seen.blocked_s, seen.longest.wait_s) == (1.0, 41.0)
+    assert seen.longest.began_before(seen.since)
+    within = watch(polls_of((0.0, ()), (1.0, (waiting(2, 1, 0.4),)))).longest
+    assert within is not None
+    assert not within.began_before(seen.since)
+
+
 def test_another_wait_of_the_same_two_is_counted_again() -> None:
     polls = polls_of((0.0, ()), (1.0, (waiting(2, 1, 0.9),)), (2.0, (waiting(2, 1, 0.5, request=1),)))
     [(_, tally)] = watch(polls).pairs.rows

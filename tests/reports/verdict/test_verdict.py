@@ -10,12 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
-from pgwatch_tests.leaks.model import LeakReport, Skipped, TableLeak
+from pgwatch_tests.leaks.model import LeakReport, Leftover, Skipped, TableLeak
 from pgwatch_tests.locks.capacity import Capacity
 from pgwatch_tests.locks.contention.last_troubles import Trouble
 from pgwatch_tests.locks.graph.lock_graph import LockGraph
 from pgwatch_tests.locks.graph.settled_waits import settle
 from pgwatch_tests.locks.model import LockSnapshot, PreparedTransaction, Session
+from pgwatch_tests.reports.verdict.calm import advice_lines
 from pgwatch_tests.reports.verdict.verdict import Clause, Facts, clauses, with_hint
 from pgwatch_tests.reports.verdict.verdict_line import TROUBLE, WELL, fitted, text
 from pgwatch_tests.text.toned_text import Tone, text_of
@@ -152,7 +153,44 @@ def test_who_has_not_changed_is_told_in_any_width() -> None:
     suite = quiet_suite(("idle", None, None), ("idle in transaction", None, None))
     found = clauses(LockGraph(suite), NO_LEAKS)
     for width in (60, 45, 36):
-        assert "tests unchanged for 30 s: 1 idle" in text_of(fitted(found, width))
+        assert "Tests unchanged for 30 s: 1 idle" in text_of(fitted(found, width))
+
+
+@pytest.mark.parametrize(
+    ("doing", "look"),
+    [
+        ((("idle", "Client", "ClientRead"),) * 2, "The server waits for the next statement: look at what"),
+        (
+            (("idle in transaction", "Client", "ClientRead"), ("idle", None, None)),
+            "Transactions are open, and the server waits for their next statement: look at what the tests do",
+        ),
+        ((("active", "Client", "ClientWrite"),), "A program doesn't read its rows"),
+        ((("active", "Timeout", "PgSleep"), ("active", None, None)), "A statement sleeps"),
+        ((("active", "LWLock", "WALWrite"),), "Many sessions do the same at once"),
+        ((("active", "IO", "DataFileRead"), ("active", None, None)), "A statement reads or writes much"),
+        ((("active", None, None), ("idle", None, None)), "A statement computes"),
+        ((("active", "IPC", "ParallelFinish"),), "Sessions (2) shows what each does."),
+    ],
+)
+def test_where_to_look_where_nothing_is_blocked(
+    doing: tuple[tuple[str, str | None, str | None], ...], look: str
+) -> None:
+    keys = {"sessions": "2", "cancel": "C", "terminate": "K"}
+    [[line]] = advice_lines(quiet_suite(*doing), keys.__getitem__)
+    assert line.text.startswith(look)
+    # Who waits for its client hears no cancel.
+    acts = "K ends it there" if "its rows" in look else "C cancels it there"
+    assert (acts in line.text) == look.startswith("A ")
+    [[line]] = advice_lines(quiet_suite(*doing), keys.__getitem__, acts=False)
+    assert acts not in line.text
+    assert advice_lines(quiet_suite(*doing, still_s=2.0), keys.__getitem__) == []
+
+
+def test_used_up_connections_lead_to_who_has_them_and_what_to_do() -> None:
+    full = replace(quiet_suite(("idle", None, None), still_s=1.0), capacity=Capacity(97, 100, 3, 20, 6400))
+    [[who], [advice]] = advice_lines(full, str)
+    assert who.text == "Sessions (sessions) shows who has the connections."
+    assert advice.text.startswith("Close pools")
 
 
 def test_idle_sessions_point_outside_of_the_database() -> None:
@@ -194,6 +232,14 @@ def test_connections_and_transactions_left_open() -> None:
     forgotten = replace(session(1, state="idle in transaction"), state_age_s=120.0)
     busy = session(2)
     assert "1 session idle in transaction for up to 2 min" in verdict(snapshot((), (forgotten, busy)))
+
+
+@pytest.mark.parametrize(("number", "words"), [(1, "transaction pid 1 left"), (7, "7 transactions left")])
+def test_transactions_that_a_count_found_open_arent_told_as_those_that_are_idle_now(
+    number: int, words: str
+) -> None:
+    left = tuple(Leftover("idle_in_transaction", f"pid {pid}") for pid in range(1, 1 + number))
+    assert f"{words} open for a while" in verdict(snapshot(), Facts(replace(report(), leftovers=left)))
 
 
 # Fitting.
