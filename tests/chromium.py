@@ -17,6 +17,8 @@ from typing import cast
 
 import pytest
 
+from tests.servers.server_places import SHORT
+
 PROGRAM = shutil.which("chromium") or shutil.which("google-chrome")
 needs_chromium = pytest.mark.skipif(
     PROGRAM is None, reason="needs a browser: install chromium (apt-get install chromium)"
@@ -160,6 +162,7 @@ def browser(folder: Path) -> Iterator[Browser]:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=log,
+            env={**os.environ, "TMPDIR": str(SHORT)},  # for a socket
             preexec_fn=connect,
             close_fds=False,
             start_new_session=True,

@@ -8,8 +8,11 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
+
+from tests.servers.server_places import SHORT
 
 needs_tmux = pytest.mark.skipif(
     shutil.which("tmux") is None, reason="needs a real terminal: install tmux (apt-get install tmux)"
@@ -67,19 +70,20 @@ class Terminal:
 
 @contextmanager
 def terminal(
-    program: Sequence[str], environment: Mapping[str, str], folder: Path, size: tuple[int, int] = (140, 40)
+    program: Sequence[str], environment: Mapping[str, str], size: tuple[int, int] = (140, 40)
 ) -> Iterator[Terminal]:
-    """A terminal in which `program` runs; the socket is in `folder`, whose path is to be short."""
-    opened = Terminal(folder / "tmux")
+    """A terminal in which `program` runs."""
     columns, lines = map(str, size)
     known = {**environment, "COLUMNS": columns, "LINES": lines}
     variables = [part for name, value in known.items() for part in ("-e", f"{name}={value}")]
-    # The first command starts the server. Its option is set in the same breath: a program may end at once.
-    opened.tmux(
-        *("new-session", "-d", "-x", columns, "-y", lines, *variables, *program),
-        *(";", "set-option", "-g", "remain-on-exit", "on"),
-    )
-    try:
-        yield opened
-    finally:
-        opened.tmux("kill-server")
+    with TemporaryDirectory(dir=SHORT, prefix="pgwatch-tmux-") as folder:
+        opened = Terminal(Path(folder) / "socket")
+        # The first command starts the server. Its option is set in the same breath: a program may end early.
+        opened.tmux(
+            *("new-session", "-d", "-x", columns, "-y", lines, *variables, *program),
+            *(";", "set-option", "-g", "remain-on-exit", "on"),
+        )
+        try:
+            yield opened
+        finally:
+            opened.tmux("kill-server")

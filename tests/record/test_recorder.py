@@ -166,7 +166,7 @@ def test_what_was_recorded_before_a_kill_can_be_read_also_where_nothing_can_be_w
 def test_a_server_that_is_not_there_yet_and_one_that_never_is(
     database: Database, python: str, tmp_path: Path
 ) -> None:
-    beside = Beside(tmp_path / "x.pgwatch", f"host={tmp_path} dbname=app_test password={PASSWORD}")
+    beside = Beside(tmp_path / "x.pgwatch", f"host=/nonexistent dbname=app_test password={PASSWORD}")
     wait_until(lambda: any(isinstance(report, Lost) for report in beside.reports))
     assert beside.process.lost
     beside.process.mark("command_ended")

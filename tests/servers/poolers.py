@@ -17,6 +17,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from pgwatch_tests.embedded.account import server_account
 from pgwatch_tests.embedded.server import EmbeddedServer, free_directory
+from tests.servers.server_places import SHORT
 from tests.waiting import wait_until
 
 PoolMode = Literal["transaction", "session"]
@@ -59,7 +60,7 @@ def pooler(
     program = shutil.which("pgbouncer") or shutil.which("pgbouncer", path="/usr/sbin")
     if program is None:
         pytest.skip(_HOW_TO_INSTALL)
-    directory = free_directory("pgwatch-pooler-", Path("/tmp"))  # a short path, for its socket
+    directory = free_directory("pgwatch-pooler-", SHORT)
     directory.mkdir(mode=0o755)
     account = server_account()
     try:

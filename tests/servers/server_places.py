@@ -11,6 +11,8 @@ from pgwatch_tests.embedded.server import free_directory
 
 _IN_MEMORY = Path("/dev/shm")
 _ROOM = 4 * 1024**3
+SHORT = Path("/tmp")
+"""Where sockets are: the path of one has 107 bytes at most; a test's own directory may have a longer one."""
 
 
 def base() -> Path:

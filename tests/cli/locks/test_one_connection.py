@@ -39,9 +39,9 @@ class Scene:
     def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         return pgwatch(self._home, *arguments, "--dsn", self._dsn)
 
-    def dashboard(self, folder: Path) -> AbstractContextManager[Terminal]:
+    def dashboard(self) -> AbstractContextManager[Terminal]:
         program = (sys.executable, "-m", "pgwatch_tests", "--refresh", "0.25")
-        return terminal(program, environment({"PGWATCH_DSN": self._dsn}), folder)
+        return terminal(program, environment({"PGWATCH_DSN": self._dsn}))
 
 
 @pytest.fixture
@@ -77,9 +77,9 @@ def test_locks_and_leaks_as_text(scene: Scene) -> None:
 
 
 @needs_tmux
-def test_an_action_in_the_dashboard(scene: Scene, tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_an_action_in_the_dashboard(scene: Scene) -> None:
     """The poll has the only place, and gives it to the action."""
-    with scene.dashboard(tmp_path_factory.mktemp("t")) as opened:
+    with scene.dashboard() as opened:
         opened.shows("blocks 1 test")
         opened.type("K")
         opened.shows("y yes")

@@ -49,7 +49,7 @@ def test_a_file_that_is_there_is_replaced_only_if_asked_and_only_a_recording(
 
 
 def test_a_server_that_never_comes_is_told_once_and_by_the_exit_code(tmp_path: Path) -> None:
-    dsn = f"host={tmp_path} dbname=app_test password=not-to-be-seen"
+    dsn = "host=/nonexistent dbname=app_test password=not-to-be-seen"
     done = pgwatch(tmp_path, "record", "-d", dsn, "--for", "1200ms", "-o", "x.pgwatch")
     assert done.returncode == 3
     assert done.stderr.count("not recording: ") == 1

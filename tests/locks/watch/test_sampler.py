@@ -124,7 +124,7 @@ def test_a_wait_is_told_as_long_as_it_was(
 def test_a_server_that_isn_t_there_is_told_in_the_journal(python: str, tmp_path: Path) -> None:
     files = SamplerFiles.of(tmp_path, "s")
     process = SamplerProcess(files)
-    process.watch(f"host={tmp_path} dbname=app_test password=not-to-be-seen", "the tests' database", [])
+    process.watch("host=/nonexistent dbname=app_test password=not-to-be-seen", "the tests' database", [])
     history, reader = WaitHistory(), JournalReader(files.journal)
 
     def troubled() -> bool:

@@ -179,11 +179,11 @@ def test_a_killed_run_can_be_told(home: Path, python: str) -> None:
 
 
 @needs_tmux
-def test_a_terminal_is_the_commands(home: Path, tmp_path: Path, python: str) -> None:
+def test_a_terminal_is_the_commands(home: Path, python: str) -> None:
     """Ctrl-Z and fg, Ctrl-C once, and the end of a shell's loop, in an interactive shell."""
     teller = SignalTeller(home, 60)
     line = " ".join([*PROGRAM, "run", "--no-record", "--"])
-    with terminal(["bash", "--norc", "-i"], {**environment(_NOWHERE), "PS1": "$ "}, tmp_path) as screen:
+    with terminal(["bash", "--norc", "-i"], {**environment(_NOWHERE), "PS1": "$ "}) as screen:
         (home / "teller.py").write_text(
             f"import os; print('tty', os.isatty(0), os.isatty(1))\n{teller.command[2]}"
         )

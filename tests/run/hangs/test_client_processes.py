@@ -9,12 +9,13 @@ import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import replace
-from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
 from pgwatch_tests.run.guards import TOKEN_VARIABLE
 from pgwatch_tests.run.hangs.client_processes import ClientEnd, OwnEnd, owner_of, processes_of_run
+from tests.servers.server_places import SHORT
 from tests.waiting import wait_until
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="sockets of processes are read from /proc")
@@ -32,9 +33,13 @@ sys.stdin.read()
 
 
 @pytest.fixture
-def listening(tmp_path: Path) -> Iterator[dict[str, socket.socket]]:
-    with socket.create_server(("127.0.0.1", 0)) as tcp, socket.socket(socket.AF_UNIX) as unix:
-        unix.bind(str(tmp_path / "s"))
+def listening() -> Iterator[dict[str, socket.socket]]:
+    with (
+        socket.create_server(("127.0.0.1", 0)) as tcp,
+        socket.socket(socket.AF_UNIX) as unix,
+        TemporaryDirectory(dir=SHORT, prefix="pgwatch-") as folder,
+    ):
+        unix.bind(f"{folder}/s")
         unix.listen()
         yield {"tcp": tcp, "unix": unix}
 

@@ -29,6 +29,7 @@ from pgwatch_tests.run.hangs.hang_guard import HangGuard
 from pgwatch_tests.run.hangs.root_ending import RunProcesses
 from pgwatch_tests.settings.load import Dsn, Settings
 from tests.servers.databases import Databases
+from tests.servers.server_places import SHORT
 from tests.servers.sessions import Connect, Database, RunningStatement, blocked
 from tests.waiting import wait_until
 
@@ -171,7 +172,7 @@ def relayed(database: Database) -> Iterator[Database]:
     """The same database through something that passes bytes on, as a container's published port does."""
     place = conninfo_to_dict(database.dsn)
     with suppress(OSError), ExitStack() as stack:
-        directory = Path(stack.enter_context(tempfile.TemporaryDirectory(dir="/tmp", prefix="pgwatch-")))
+        directory = Path(stack.enter_context(tempfile.TemporaryDirectory(dir=SHORT, prefix="pgwatch-")))
         listener = stack.enter_context(socket.socket(socket.AF_UNIX))
         listener.bind(str(directory / ".s.PGSQL.5432"))
         listener.listen()

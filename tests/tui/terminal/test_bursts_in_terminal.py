@@ -85,12 +85,12 @@ def back_to_the_tree(opened: Terminal) -> None:
 
 
 @needs_tmux
-def test_no_burst_harms_anybody(busy_server: EmbeddedServer, tmp_path: Path) -> None:
+def test_no_burst_harms_anybody(busy_server: EmbeddedServer) -> None:
     program = (sys.executable, "-m", "pgwatch_tests", "--refresh", "0.25")
     filters, questions = cycle(FILTERS), cycle(QUESTIONS)
     with (
         psycopg.connect(busy_server.dsn(), autocommit=True) as observer,
-        terminal(program, environment({"PGWATCH_DSN": busy_server.dsn()}), tmp_path) as opened,
+        terminal(program, environment({"PGWATCH_DSN": busy_server.dsn()})) as opened,
     ):
         opened.shows("blocks 19 tests")
         before = sessions(observer)

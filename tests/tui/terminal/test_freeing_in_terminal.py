@@ -6,7 +6,6 @@ import re
 import sys
 from functools import partial
 from itertools import dropwhile, takewhile
-from pathlib import Path
 
 import psycopg
 import pytest
@@ -27,7 +26,7 @@ MOST_WORDS = 72
 @needs_tmux
 @pytest.mark.parametrize("size", [(80, 24), (140, 40)])
 def test_four_keys_free_three_stacked_troubles(
-    size: tuple[int, int], database: Database, connect: Connect, tmp_path: Path
+    size: tuple[int, int], database: Database, connect: Connect
 ) -> None:
     set_up = connect(autocommit=True)
     set_up.execute("CREATE TABLE orders (id int PRIMARY KEY, total int)")
@@ -50,7 +49,7 @@ def test_four_keys_free_three_stacked_troubles(
     program = (sys.executable, "-m", "pgwatch_tests", "--refresh", "0.25")
     with (
         psycopg.connect(database.dsn, autocommit=True) as observer,
-        terminal(program, environment({"PGWATCH_DSN": database.dsn}), tmp_path, size) as opened,
+        terminal(program, environment({"PGWATCH_DSN": database.dsn}), size) as opened,
     ):
         drawn = opened.shows(": A frees 6")
         verdict = next(line for line in drawn.splitlines() if "A frees 6" in line)
