@@ -16,13 +16,15 @@ from pgwatch_tests.locks.actions.action import Action
 from pgwatch_tests.locks.actions.waiters import Waiters
 from pgwatch_tests.locks.diagnosis.evidence import patience_s
 from pgwatch_tests.locks.graph.lock_graph import LockGraph
-from pgwatch_tests.reports.locks.action_text import may_go_on, waiting_on
+from pgwatch_tests.reports.locks.action_text import may_go_on, since_freed, waiting_on
 from pgwatch_tests.tui.screens.advice import AdviceScreen
 from pgwatch_tests.tui.workers import start_worker
 
 if TYPE_CHECKING:
     from pgwatch_tests.tui.session_actions import SessionActions
 
+_HAD_EFFECT = ("done", "in_vain")
+"""After these another step may help: also where all still wait, for others now."""
 _LOOK_EVERY_S = 0.05
 _POLL_EVERY_S = 0.25
 _POLLED_WITHIN_S = 5.0
@@ -53,7 +55,7 @@ class AdviceSteps:
         outcome = await self._actions.carry_out(action)
         self._actions.afterwards()
         following = None
-        if outcome is not None and outcome.result == "done" and outcome.looked_at is not None:
+        if outcome is not None and outcome.result in _HAD_EFFECT and outcome.looked_at is not None:
             following = await self._following(screen, outcome.looked_at)
         if following is not None and self._is_open(screen):
             screen.ask_next(*following)
@@ -65,21 +67,19 @@ class AdviceSteps:
 
     async def _following(self, screen: AdviceScreen, at: datetime) -> tuple[LockGraph, Action, str] | None:
         """The next step, as seen later than `at`, with what is to be noted of the last one; None without."""
-        is_told = False
         while (graph := await self._seen_after(at, screen)) is not None:
             root = self._waiters.blocker(graph)
             if root is None:
                 return None
-            still = len(self._waiters.still(graph))
             if not (left_s := patience_s(graph.sessions.get(root))):
                 try:
                     action = self._actions.advised_action(graph, root)
                 except RefusedError:
                     return None
-                note = "" if is_told else waiting_on(still)
+                has_waited = self._waiters.has_freed(graph, root)
+                note = since_freed(graph, root) if has_waited else waiting_on(len(self._waiters.still(graph)))
                 return None if action is None else (graph, action, note)
-            is_told = True
-            screen.say(may_go_on(graph, root, still))
+            screen.say(may_go_on(graph, root))
             await asyncio.sleep(left_s)
             at = graph.snapshot.sampled_at
         return None

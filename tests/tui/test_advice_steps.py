@@ -62,7 +62,7 @@ async def test_the_next_question_comes_by_itself_and_only_of_a_poll_after_the_st
         doing.outcome = Outcome("done", "pid 10 has ended.", MOMENT + timedelta(seconds=3))
         await confirm(pilot)
         source.locks = three_troubles(4, cancelled=True, ended=True)
-        await asks(pilot, "2 still wait. End the session of test_11 (gw11)? Frees both.")
+        await asks(pilot, "Idle since it was freed. End the session of test_11 (gw11)? Frees both.")
         doing.outcome = Outcome("done", "pid 11 has ended; both can continue.", MOMENT + timedelta(seconds=5))
         await confirm(pilot)
         # What waits elsewhere was never asked about.
@@ -129,7 +129,7 @@ async def test_who_was_just_freed_is_given_a_moment_to_go_on(goes_on: bool) -> N
         await pilot.press("A")
         await confirm(pilot)
         source.locks = just_freed(2, 1.5)
-        await asks(pilot, "2 still wait for test_11 (gw11): it may go on …")
+        await asks(pilot, "test_11 (gw11) may still go on …")
         await pilot.press("y")
         assert len(doing.asked) == 1
         if goes_on:
@@ -139,12 +139,22 @@ async def test_who_was_just_freed_is_given_a_moment_to_go_on(goes_on: bool) -> N
             assert len(app.screen_stack) == 1
         else:
             source.locks = just_freed(3, 2.5)
-            await asks(pilot, "End the session of test_11 (gw11)?")
+            await asks(pilot, "Idle since it was freed. End the session of test_11 (gw11)?")
             assert not takes_yes(app)
-            assert "still wait" not in dialog_text(app)
 
 
-@pytest.mark.parametrize("result", ["refused", "unconfirmed", "in_vain"])
+async def test_after_a_step_that_freed_nobody_yet_the_next_one_is_asked_about() -> None:
+    doing = Doing(Outcome("in_vain", "All still wait.", MOMENT + timedelta(seconds=2)))
+    source, app = opened(doing)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await settled(pilot)
+        await pilot.press("A")
+        await confirm(pilot)
+        source.locks = three_troubles(3, cancelled=True)
+        await asks(pilot, SECOND)
+
+
+@pytest.mark.parametrize("result", ["refused", "unconfirmed"])
 async def test_after_a_step_that_failed_nothing_more_is_asked(result: ActionResult) -> None:
     outcome = cancelled_at(2.0).outcome
     assert isinstance(outcome, Outcome)

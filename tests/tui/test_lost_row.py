@@ -128,7 +128,7 @@ async def test_one_key_leads_through_all_troubles_of_a_group_and_then_to_the_nex
 
         # The largest group is another one by then, and on top: the cursor stays.
         await follow(
-            "Cancel the ALTER TABLE of migrations? Frees 13 of 17. The ALTER TABLE fails.",
+            "Cancel the ALTER TABLE of migrations? Frees 13 of 17. ALTER TABLE fails.",
             three_troubles(1, cancelled=True),
             "pid 10 ",
         )

@@ -26,6 +26,10 @@ class Waiters:
             one for one, started in self.sessions if one in graph.groups and _started(graph, one) == started
         )
 
+    def has_freed(self, graph: LockGraph, party: Party) -> bool:
+        """Whether `party` was one of them, and waits no more."""
+        return (party, _started(graph, party)) in self.sessions and party not in graph.groups
+
     def is_settled(self, graph: LockGraph) -> bool:
         """Whether `graph` tells of each if it waits: a wait that was seen once may be none."""
         known = {one for one, _ in self.sessions}

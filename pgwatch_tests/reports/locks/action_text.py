@@ -53,7 +53,9 @@ def brief_consequence(graph: LockGraph, action: Action) -> str:
     freed = len(graph.wait_for_alone(action.party))
     waiting = graph.blocks(graph.root_of(action.party) or action.party)
     if not freed:
-        frees = "Frees nobody at once."
+        found = release(graph, action.party)
+        then = f": then {_short(graph, found.next)} blocks {found.blocks:,}" if found.next else ""
+        frees = f"Frees nobody yet{then}."
     else:
         frees = f"Frees {freed:,} of {waiting:,}." if freed < waiting else f"Frees all {waiting:,}."
         frees = (
@@ -67,7 +69,8 @@ def cost(graph: LockGraph, action: Action) -> str:
     if not isinstance(action, SessionAction):
         return ""
     if action.how == "cancel":
-        return "" if in_vain(graph, action) else f"The {plain(_kind(graph, action))} fails."
+        kind = plain(_kind(graph, action))
+        return "" if in_vain(graph, action) else f"{kind} fails." if kind.isupper() else f"The {kind} fails."
     session = graph.sessions.get(action.party)
     if session is not None and session.state == "idle":
         return "Its connection is lost."
@@ -86,9 +89,16 @@ def waiting_on(number: int) -> str:
     return f"{number:,} still {'waits' if number == 1 else 'wait'}."
 
 
-def may_go_on(graph: LockGraph, party: Party, number: int) -> str:
-    """`2 still wait for test_a (gw0): it may go on …`"""
-    return f"{waiting_on(number).removesuffix('.')} for {_short(graph, party)}: it may go on …"
+def may_go_on(graph: LockGraph, party: Party) -> str:
+    """`test_a (gw0) may still go on …`: of who was freed a moment ago."""
+    return f"{_short(graph, party)} may still go on …"
+
+
+def since_freed(graph: LockGraph, party: Party) -> str:
+    """`Idle since it was freed.`: of who waited itself before, and so may be innocent."""
+    session = graph.sessions.get(party)
+    is_active = session is not None and session.state == "active"
+    return f"{'Running' if is_active else 'Idle'} since it was freed."
 
 
 def under_way(graph: LockGraph, action: Action) -> str:

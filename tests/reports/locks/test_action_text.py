@@ -118,7 +118,7 @@ def test_a_question_says_what_happens_whom_it_frees_and_what_comes_next() -> Non
     names = [name for name, _ in facts(graph, cancel)]
     assert names == ["application", "pid", "state", "query", "wait"]
     assert brief_question(graph, cancel) == "Cancel the ALTER TABLE of migrations?"
-    assert brief_consequence(graph, cancel) == "Frees 2 of 5. The ALTER TABLE fails."
+    assert brief_consequence(graph, cancel) == "Frees 2 of 5. ALTER TABLE fails."
     end = action_on(graph, Party(1), "terminate")
     assert question_about(graph, end) == "End the session of test_1 (gw1, pid 1)?"
     assert consequence(graph, end, "X") == (
@@ -164,7 +164,7 @@ def test_a_session_is_named_without_its_pid_where_its_name_tells_it_apart(
         ({"state": "active"}, "terminate", "Its transaction is lost."),
         ({"state": "idle", "xact_age_s": None}, "terminate", "Its connection is lost."),
         ({"hidden": True, "state": None}, "terminate", "What it has not committed is lost."),
-        ({"state": "active"}, "cancel", "The UPDATE fails."),
+        ({"state": "active"}, "cancel", "UPDATE fails."),
         ({"state": "active", "query": ""}, "cancel", "The statement fails."),
         ({"state": "idle in transaction"}, "cancel", ""),
     ],
@@ -199,3 +199,5 @@ def test_who_has_locked_a_row_that_another_is_waited_for_frees_nobody_yet() -> N
         (3, "Frees nobody yet: test_1 (gw1) has locked the same row."),
     ):
         assert consequence(graph, action_on(graph, Party(pid), "terminate"), "A") == said
+    brief = brief_consequence(graph, action_on(graph, Party(1), "terminate"))
+    assert brief == "Frees nobody yet: then test_3 (gw3) blocks 1. Its transaction is lost."

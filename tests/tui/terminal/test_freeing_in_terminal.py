@@ -18,7 +18,7 @@ from tests.waiting import wait_until
 REFUND = "pytest:gw3 tests/orders/test_refunds.py::test_refund"
 CANCELLED = "pytest:gw0 tests/orders/test_refunds.py::test_cancelled"
 ENDS = "End the session of {}? Frees {}. Its transaction is lost."
-BESIDE = "A frees 6. y yes n no. 2 still wait for test_cancelled (gw0): it may go on. Nothing is blocked."
+BESIDE = "A frees 6. y yes n no. test_cancelled (gw0) may still go on. Nothing is blocked."
 MOST_WORDS = 72
 """Of the verdict, of all questions and of the end: 18 s at 240 a minute, and two for keys and server."""
 
@@ -59,9 +59,9 @@ def test_four_keys_free_three_stacked_troubles(
         words = words_in(verdict.partition("(")[0])
         opened.type("A")
         for question, then in (
-            ("Cancel the ALTER TABLE of migrations? Frees 6 of 10. The ALTER TABLE fails.", "blocks 3 tests"),
-            (f"3 still wait. {ENDS.format('test_refund (gw3)', '1 of 3')}", "it may go on …"),
-            (ENDS.format("test_cancelled (gw0)", "both"), "it blocked can"),
+            ("Cancel the ALTER TABLE of migrations? Frees 6 of 10. ALTER TABLE fails.", "blocks 3 tests"),
+            (f"3 still wait. {ENDS.format('test_refund (gw3)', '1 of 3')}", "may still go on …"),
+            (f"Idle since it was freed. {ENDS.format('test_cancelled (gw0)', 'both')}", "it blocked can"),
         ):
             opened.until(partial(asks, question))
             words += words_in(question)
