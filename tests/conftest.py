@@ -47,10 +47,11 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 # PostgreSQL the tests are to use is. `CI` stays, by which pytest shortens nothing.
 _OF_THE_MACHINE = re.compile(
     r"PG(?!WATCH_PG_BIN$)|DATABASE_URL$|(?:GITHUB|GITLAB|CI|CIRCLE|BUILDKITE)_"
-    r"|(?:GITLAB_CI|CIRCLECI|BUILDKITE|TF_BUILD|JENKINS_URL|NO_COLOR|FORCE_COLOR|COLUMNS|LINES)$"
+    r"|(?:GITLAB_CI|CIRCLECI|BUILDKITE|TF_BUILD|JENKINS_URL|NO_COLOR|FORCE_COLOR|COLORTERM|COLUMNS|LINES)$"
 )
 for variable in [name for name in os.environ if _OF_THE_MACHINE.match(name)]:
     del os.environ[variable]
+os.environ["TERM"] = "xterm-256color"
 # Hundreds of processes run the program: one compiles it for the others.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False

@@ -70,9 +70,11 @@ class ServerPrograms:
         libraries = _libraries(prefix)
         if libraries.is_dir():
             shutil.copytree(libraries, directory / libraries.name)
-        for path in (directory, *directory.rglob("*")):
-            if path != directory and not path.is_symlink():
-                path.chmod(0o755 if path.is_dir() or path.parent.name == "bin" else 0o644)
+        # Only these: beside them are the server's own directories, which are private.
+        for made in (package, directory / libraries.name):
+            for path in (made, *made.rglob("*")) if made.is_dir() else ():
+                if not path.is_symlink():
+                    path.chmod(0o755 if path.is_dir() or path.parent.name == "bin" else 0o644)
         return ServerPrograms(copy / "bin")
 
     def _support_files(self) -> list[Path]:

@@ -182,6 +182,9 @@ def test_programs_that_nobody_may_read_are_copied(programs: ServerPrograms, temp
         with EmbeddedServer(closed_programs, server_directory(), template=template) as server:
             executable = Path(psutil.Process(server.pid).exe())
             assert server.directory in executable.parents
+            sockets = Path(str(ask(server, "SHOW unix_socket_directories")).strip('"'))
+            for private in (sockets, server.data_directory):
+                assert stat.S_IMODE(private.stat().st_mode) == 0o700
         assert stat.S_IMODE(Path(closed).stat().st_mode) == 0o700
 
 

@@ -57,7 +57,9 @@ async def test_they_are_in_the_pane_of_both_tabs(locks: Locks) -> None:
         assert set(locks.asked) >= {1, 2}
 
 
-async def test_polls_dont_read_them_again(locks: Locks) -> None:
+async def test_polls_dont_read_them_again(locks: Locks, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("_SOON_S", "_AGAIN_S"):
+        monkeypatch.setattr(selected_locks, name, 3600.0)  # however long the polls take
     source = Feed(blocked_snapshot(), leak_report())
     app = source.dashboard(read_held=locks)
     async with app.run_test(size=WIDE) as pilot:
