@@ -15,6 +15,7 @@ from typing import Any
 from pgwatch_tests.identity.application_name import compose, digest
 from pgwatch_tests.identity.lease_names import hashtext
 from pgwatch_tests.testing.http.header import SECRET_VARIABLE, sender
+from tests import chromium
 from tests.kits.kit_server import free_port
 from tests.kits.repositories import CHECKOUT, SHOP, Place, expect
 from tests.kits.waiting_locks import PROGRAM
@@ -212,13 +213,12 @@ def _check_playwright(place: Place) -> None:
 def _check_e2e(place: Place, wanted: Mapping[str, str]) -> None:
     """Runs Playwright; the rows that are left are those of `wanted`, known in that way."""
     url = place.server.make_database(place.database)
-    chromium = shutil.which("chromium") or shutil.which("google-chrome")
-    expect(chromium is not None, "there is a Chromium")
+    expect(chromium.PROGRAM is not None, "there is a Chromium")
     logs = place.root / "e2e-logs"
     output = place.run(
         [f"{_PROGRAMS}/playwright", "test", "--config", "playwright.pgwatch.config.ts"],
         variables={
-            "CHROMIUM_PATH": str(chromium),
+            "CHROMIUM_PATH": str(chromium.PROGRAM),
             "CI": "1",
             "PORT": str(free_port()),
             "PGWATCH_LOG_DIR": str(logs),

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from markdown_it import MarkdownIt
 
+from tests import chromium
 from tests.kits.kit_server import free_port
 from tests.kits.node_kit import install
 from tests.kits.repositories import Place, expect
@@ -109,7 +110,7 @@ def _run_shard(place: Place, suite: str, shard: int) -> int:
         "PGWATCH_RUN": "5e6f7a8b",
         "PGWATCH_RESULTS": results,
         "PORT": str(free_port()),
-        "CHROMIUM_PATH": shutil.which("chromium") or "",
+        "CHROMIUM_PATH": chromium.PROGRAM or "",
     }
     commands = {
         "integration": f"npx vitest run --config vitest.pgwatch.config.ts --shard={shard}/2 --maxWorkers=1",
