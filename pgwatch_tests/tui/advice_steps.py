@@ -30,6 +30,10 @@ _POLL_EVERY_S = 0.25
 _POLLED_WITHIN_S = 5.0
 
 
+_Step = tuple[LockGraph, Action, str, str]
+"""A step as it was seen, what the one before has left, and what else to think of."""
+
+
 class AdviceSteps:
     """Does what an advice says until its `waiters` are free, as far as each step is confirmed.
 
@@ -65,8 +69,8 @@ class AdviceSteps:
         if outcome is not None:
             self._actions.tell_outcome(outcome)
 
-    async def _following(self, screen: AdviceScreen, at: datetime) -> tuple[LockGraph, Action, str] | None:
-        """The next step, as seen later than `at`, with what is to be noted of the last one; None without."""
+    async def _following(self, screen: AdviceScreen, at: datetime) -> _Step | None:
+        """The next step, as seen later than `at`; None without."""
         while (graph := await self._seen_after(at, screen)) is not None:
             root = self._waiters.blocker(graph)
             if root is None:
@@ -76,9 +80,11 @@ class AdviceSteps:
                     action = self._actions.advised_action(graph, root)
                 except RefusedError:
                     return None
-                has_waited = self._waiters.has_freed(graph, root)
-                note = since_freed(graph, root) if has_waited else waiting_on(len(self._waiters.still(graph)))
-                return None if action is None else (graph, action, note)
+                if action is None:
+                    return None
+                if self._waiters.has_freed(graph, root):
+                    return graph, action, "", since_freed(graph, root)
+                return graph, action, waiting_on(len(self._waiters.still(graph))), ""
             screen.say(may_go_on(graph, root))
             await asyncio.sleep(left_s)
             at = graph.snapshot.sampled_at

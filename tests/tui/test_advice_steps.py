@@ -21,6 +21,7 @@ from tests.tui.test_lost_row import three_troubles
 
 FIRST = "Cancel the ALTER TABLE of migrations?"
 SECOND = "3 still wait. End the session of test_10 (gw10)? Frees 1 of 3. Its transaction is lost."
+THIRD = "End the session of test_11 (gw11)? Frees both. Its transaction is lost. Idle since it was freed."
 UNDER_WAY = "Cancelling the ALTER TABLE of migrations …"
 
 
@@ -62,7 +63,7 @@ async def test_the_next_question_comes_by_itself_and_only_of_a_poll_after_the_st
         doing.outcome = Outcome("done", "pid 10 has ended.", MOMENT + timedelta(seconds=3))
         await confirm(pilot)
         source.locks = three_troubles(4, cancelled=True, ended=True)
-        await asks(pilot, "Idle since it was freed. End the session of test_11 (gw11)? Frees both.")
+        await asks(pilot, THIRD)
         doing.outcome = Outcome("done", "pid 11 has ended; both can continue.", MOMENT + timedelta(seconds=5))
         await confirm(pilot)
         # What waits elsewhere was never asked about.
@@ -139,7 +140,7 @@ async def test_who_was_just_freed_is_given_a_moment_to_go_on(goes_on: bool) -> N
             assert len(app.screen_stack) == 1
         else:
             source.locks = just_freed(3, 2.5)
-            await asks(pilot, "Idle since it was freed. End the session of test_11 (gw11)?")
+            await asks(pilot, "Its transaction is lost. Idle since it was freed.")
             assert not takes_yes(app)
 
 

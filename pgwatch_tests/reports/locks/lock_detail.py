@@ -161,8 +161,11 @@ def advice_texts(
         now += [] if party == root else [Toned(f"{plain(graph.who(root))}  ", "root")]
         now.append(Toned(plain(words)))
     if statements:
-        keys_say = _keys_on_advice if now else _keys
-        said = keys_say(graph, party, statements, keys, acts=does)
+        if now:
+            in_order = words.startswith("First ")
+            said = _keys_on_advice(graph, party, statements, keys, acts=does, in_order=in_order)
+        else:
+            said = _keys(graph, party, statements, keys, acts=does)
         now.append(Toned(f"  {said}" if now else said, "notice"))
     if now:
         texts.append(Labelled(NOW, (tuple(now),), vital=True))
@@ -172,12 +175,22 @@ def advice_texts(
 
 
 def _keys_on_advice(
-    graph: LockGraph, party: Party | None, statements: Sequence[Unblocking], keys: KeyName, *, acts: bool
+    graph: LockGraph,
+    party: Party | None,
+    statements: Sequence[Unblocking],
+    keys: KeyName,
+    *,
+    acts: bool,
+    in_order: bool,
 ) -> str:
-    """What keys do of an advice that says what to do; of two statements, whom each frees as well."""
+    """What keys do of an advice that says what to do; of two statements, whom each frees as well.
+
+    `in_order`: each is to be done, not one or the other.
+    """
     free = statements[0]
     if len(statements) > 1:
-        return f"{keys('follow-advice')} does the first · " * acts + f"{keys('copy')} copies its SQL"
+        does = "asks for each" if in_order else "does the first"
+        return f"{keys('follow-advice')} {does} · " * acts + f"{keys('copy')} copies the first one's SQL"
     frees = f"frees {freed_at_once(graph, free.party)}" if free.frees else ""
     whom = "" if party == free.party else f" ({plain(str(free.party))})"
     if acts:

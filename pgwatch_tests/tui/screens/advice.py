@@ -32,11 +32,15 @@ class AdviceScreen(ConfirmScreen):
     ) -> None:
         self._confirmed = confirmed
         self._refusal_in = refusal
+        self._remark = ""
         super().__init__(graph, (action,))
 
-    def ask_next(self, graph: LockGraph, action: Action, note: str) -> None:
-        """Asks about the next step, which `graph` tells of; `note` says what the last one left."""
-        self._graph, self._actions, self._note = graph, (action,), note
+    def ask_next(self, graph: LockGraph, action: Action, note: str, remark: str) -> None:
+        """Asks about the next step, which `graph` tells of.
+
+        `note` says what the last one left, `remark` what else to think of; either may be empty.
+        """
+        self._graph, self._actions, self._note, self._remark = graph, (action,), note, remark
         self.ask(self._about(), self._actions, READING_S)
 
     def say(self, words: str) -> None:
@@ -59,6 +63,7 @@ class AdviceScreen(ConfirmScreen):
         graph = self._graph
         lines = [
             brief_consequence(graph, action),
+            *filter(None, [self._remark]),
             *refused(self._refusal_in(graph, action)),
             *advice(graph, action, "press K"),
         ]

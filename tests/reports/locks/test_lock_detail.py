@@ -73,5 +73,5 @@ def test_two_steps_are_told_in_order_once_and_without_the_sql_that_a_key_copies(
     )
     assert texts["Now"] == (
         "First cancel the ALTER TABLE: frees 3 at once. Then end the blocker's session: frees 1 of 2."
-        "  A does the first · y copies its SQL"
+        "  A asks for each · y copies the first one's SQL"
     )

@@ -61,7 +61,7 @@ def test_four_keys_free_three_stacked_troubles(
         for question, then in (
             ("Cancel the ALTER TABLE of migrations? Frees 6 of 10. ALTER TABLE fails.", "blocks 3 tests"),
             (f"3 still wait. {ENDS.format('test_refund (gw3)', '1 of 3')}", "may still go on …"),
-            (f"Idle since it was freed. {ENDS.format('test_cancelled (gw0)', 'both')}", "it blocked can"),
+            (f"{ENDS.format('test_cancelled (gw0)', 'both')} Idle since it was freed.", "it blocked can"),
         ):
             opened.until(partial(asks, question))
             words += words_in(question)
