@@ -62,6 +62,8 @@ def answers(
             for one in asked:
                 found.append(answer(connection, one))
 
+    if not asked:
+        return Answers(found)
     try:
         session.run(fetch, len(asked))
     except psycopg.Error as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from array import array
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -124,16 +125,29 @@ class DatabaseRows:
         [(led_from, leaves, raw_tids, xmins, *flags)] = self._fetch(statement, {"tids": Tids(tids)})
         place = {tid: place for place, tid in enumerate(tids)}
         found = read_tids(raw_tids)
-        return Related(
+        related = Related(
             [place[tid] for tid in read_tids(led_from)],
             array("I", [leaves]) * len(found) if isinstance(leaves, int) else read_four(leaves),
             found,
             read_four(xmins),
             read_eight(flags[0]) if flags else array("Q", bytes(8 * len(found))),
         )
+        return related if len(place) == len(tids) else _at_each_place(related, tids)
 
     def _fetch(self, statement: bytes, bound: Mapping[str, Tids]) -> list[TupleRow]:
         return self._session.run(lambda connection: answer(connection, Asked(statement, bound)))
+
+
+def _at_each_place(related: Related, tids: Sequence[int]) -> Related:
+    """The same where some were asked about several times: these rows at each of their places."""
+    places: defaultdict[int, list[int]] = defaultdict(list)
+    for place, tid in enumerate(tids):
+        places[tid].append(place)
+    return Related.of(
+        (each, leaf, tid, xmin, flags)
+        for place, leaf, tid, xmin, flags in related
+        for each in places[tids[place]]
+    )
 
 
 def _times(

@@ -61,6 +61,27 @@ def test_what_it_would_take(users: Connection[TupleRow], database: Database, sta
     assert indexes(users) == []
 
 
+def test_rows_that_share_what_hangs_on_a_row_that_stays(
+    users: Connection[TupleRow], database: Database
+) -> None:
+    # All three notes lead to one booking, which isn't found from its user.
+    users.execute(
+        "UPDATE bookings SET note = user_id || note; ALTER TABLE bookings ADD PRIMARY KEY (note);"
+        "INSERT INTO bookings VALUES (1, 'shared')"
+    )
+    users.execute("CREATE TABLE notes (id int PRIMARY KEY, booking text REFERENCES bookings, email text)")
+    users.execute("CREATE INDEX ON notes (booking)")
+    users.execute(
+        "INSERT INTO notes SELECT n, 'shared', 'x-1717171717171-y@test.example.com'"
+        " FROM generate_series(1, 3) AS n"
+    )
+
+    report = swept(database.dsn, IMPATIENT)
+
+    assert kept(report) == {("users", "no_index"): USERS, ("notes", "no_index"): 3}
+    assert count(users, "notes") == 3
+
+
 def test_the_statement_that_is_told_helps(users: Connection[TupleRow], database: Database) -> None:
     (detail,) = details(swept(database.dsn, IMPATIENT))
     statement = detail[detail.index("CREATE") :].removesuffix(", or --temp-index")
