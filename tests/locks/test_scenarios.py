@@ -11,6 +11,7 @@ import pytest
 from pgwatch_tests.embedded.server import EmbeddedServer, ServerPrograms, find_programs
 from pgwatch_tests.locks.diagnosis.rules import diagnose
 from pgwatch_tests.locks.graph.lock_graph import LockGraph
+from pgwatch_tests.locks.graph.release import release
 from pgwatch_tests.locks.model import Party
 from pgwatch_tests.reports.locks.formats import lock_json
 from tests.locks.looking import edges_of_server, look
@@ -18,6 +19,7 @@ from tests.locks.scenarios import CATALOGUE
 from tests.locks.scenarios.cast import Cast
 from tests.locks.scenarios.truth import Link, Scenario, Truth, in_turn
 from tests.servers.server_places import server_directory
+from tests.waiting import wait_until
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -63,6 +65,7 @@ def test_scenario(scenario: Scenario, cast: Cast, server: EmbeddedServer) -> Non
     check_document(graph, cast, truth)
     check_targets(graph, cast, truth)
     check_words(graph, cast, truth)
+    check_release(graph, cast)
 
 
 def test_each_scenario_has_a_name_of_its_own_and_a_reason_to_be_left_out() -> None:
@@ -141,6 +144,35 @@ def check_words(graph: LockGraph, cast: Cast, truth: Truth) -> None:
         words = f"{told.explanation} {told.advice}"
         assert [one for one in truth.said.get(part, ()) if one not in words] == [], words
         assert [one for one in truth.unsaid.get(part, ()) if one in words] == [], words
+
+
+def check_release(graph: LockGraph, cast: Cast) -> None:
+    """Ends a root blocker, where several wait or have locked a row, and looks whom that frees."""
+    root = next((one for one in graph.root_blockers if one.pid), None)
+    is_shared = any(group.lock.also_held_by for groups in graph.groups.values() for group in groups)
+    if root is None or not (is_shared or len(graph.groups) > 1):
+        return
+    foretold = release(graph, root)
+    cast.observer.execute("SELECT pg_terminate_backend(%s)", [root.pid])
+
+    def continued() -> LockGraph | None:
+        """The graph in which each that was foretold to has got what it waited for."""
+        after = look(cast.dsn)
+        before = {wait for one in foretold.freed for wait in waits(graph, one)}
+        now = {wait for one in after.groups for wait in waits(after, one)}
+        return None if root in after.sessions or now & before else after
+
+    after = wait_until(continued, message=f"{sorted(map(cast.part, foretold.freed))} continue")
+    assert after is not None
+    # Who is free may have done all that it wanted by now, and so freed others.
+    perhaps = {one for freed in foretold.freed for one in graph.blocked_by(freed)}
+    assert graph.groups.keys() - after.groups.keys() <= {root, *foretold.freed, *perhaps}
+
+
+def waits(graph: LockGraph, party: Party) -> Iterator[tuple[Party, object]]:
+    """What a party waits for: its wait, or a row, for which it may wait again and again."""
+    for group in graph.groups[party]:
+        yield party, group.lock.target if group.lock.target.endswith(")") else group.wait
 
 
 def says(link: Link, shown: str) -> bool:
