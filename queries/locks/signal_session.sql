@@ -5,9 +5,11 @@
 -- is left alone, and so are our own sessions. A role that may not see when a session began compares what
 -- it can see. A statement is cancelled only while there is one, and only the one that was meant if
 -- `query_start` says which (it comes as a time minus an age: equal to less than a millisecond).
+-- A session is ended for the transaction that was seen, or for whom it still holds up, if any of these is given:
+-- once it has committed, it may be another test's.
 -- So is the server: on another one, or the same after a restart, the pid is anybody's.
 -- Parameters: server_started, how ('cancel' or 'terminate'), pid, backend_start, user_oid, database_oid, application_name,
--- own_name, query_start; NULL for what isn't known.
+-- own_name, query_start, xact_start, held_up (pids); NULL for what isn't known.
 SELECT CASE
            WHEN %(how)s::pg_catalog.text OPERATOR(pg_catalog.=) 'cancel' THEN pg_catalog.pg_cancel_backend(pid)
            WHEN %(how)s::pg_catalog.text OPERATOR(pg_catalog.=) 'terminate'
@@ -28,6 +30,20 @@ WHERE pid OPERATOR(pg_catalog.<>) pg_catalog.pg_backend_pid()
                AND coalesce(datid, 0::pg_catalog.oid)
                    OPERATOR(pg_catalog.=) coalesce(%(database_oid)s::pg_catalog.oid, 0::pg_catalog.oid)
                AND coalesce(application_name, '') OPERATOR(pg_catalog.=) %(application_name)s::pg_catalog.text
+      END
+  AND CASE
+          WHEN %(how)s::pg_catalog.text OPERATOR(pg_catalog.<>) 'terminate' THEN true
+          WHEN %(xact_start)s::pg_catalog.timestamptz IS NULL
+               AND %(held_up)s::integer[] OPERATOR(pg_catalog.=) '{}' THEN true
+          WHEN pg_catalog.abs(extract(epoch FROM xact_start
+                   OPERATOR(pg_catalog.-) %(xact_start)s::pg_catalog.timestamptz))
+                   OPERATOR(pg_catalog.<) 0.001 THEN true
+          ELSE EXISTS (
+              SELECT
+              FROM pg_catalog.unnest(%(held_up)s::integer[]) AS waiting (waiter)
+              WHERE pid OPERATOR(pg_catalog.=) ANY (pg_catalog.pg_blocking_pids(waiter))
+                 OR pid OPERATOR(pg_catalog.=) ANY (pg_catalog.pg_safe_snapshot_blocking_pids(waiter))
+          )
       END
   AND (
       %(how)s::pg_catalog.text OPERATOR(pg_catalog.=) 'terminate'

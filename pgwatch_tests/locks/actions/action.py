@@ -36,6 +36,10 @@ class SessionAction:
     """The sessions that waited behind it, directly or through others."""
     server_started: datetime | None = None
     """The start time of the server that showed it: no other server is touched."""
+    xact_start: datetime | None = None
+    """The start of the transaction that it is to be ended for; None if for none, or for a hidden one."""
+    held_up: tuple[int, ...] = ()
+    """The pids of those that waited for it directly: it may be ended for these, too."""
 
     @property
     def party(self) -> Party:
@@ -106,6 +110,8 @@ def on_session(graph: LockGraph, pid: int, how: How) -> SessionAction:
         _query_start(graph.snapshot, session),
         graph.all_behind(party),
         graph.snapshot.server_started,
+        _xact_start(graph, session),
+        tuple(sorted(one.pid for one in graph.waiters(party) if one.pid)),
     )
 
 
@@ -146,6 +152,14 @@ def _query_start(snapshot: LockSnapshot, session: Session) -> datetime | None:
     if session.query_age_s is None or is_idle(session.state):
         return None
     return snapshot.sampled_at - timedelta(seconds=session.query_age_s)
+
+
+def _xact_start(graph: LockGraph, session: Session) -> datetime | None:
+    # Who ends a session that works, and blocks nobody, is rid of it whatever it does by then.
+    is_for_transaction = bool(graph.waiters(Party(session.pid))) or is_idle(session.state)
+    if session.xact_age_s is None or not is_for_transaction:
+        return None
+    return graph.snapshot.sampled_at - timedelta(seconds=session.xact_age_s)
 
 
 def aftermath(action: Action, after: LockGraph) -> str:

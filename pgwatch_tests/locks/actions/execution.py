@@ -106,6 +106,8 @@ async def _signal(line: BriefConnection, action: SessionAction) -> Outcome:
                 "application_name": action.application_name,
                 "own_name": OWN_NAME,
                 "query_start": action.query_start,
+                "xact_start": action.xact_start,
+                "held_up": list(action.held_up),
                 "server_started": action.server_started,
             },
         )
@@ -188,6 +190,9 @@ async def _why_not_signalled(line: BriefConnection, action: SessionAction) -> Ou
             sentence = (
                 f"{action.who} had ended already; pid {pid} belongs to another session now, left alone."
             )
+    elif action.how == "terminate":
+        blocks = "blocks none of those that waited any more, and " if action.held_up else ""
+        sentence = f"The transaction of {action.who} had ended already; the session {blocks}was left alone."
     elif is_idle(now.state):
         sentence = f"A cancel does nothing: {action.who} is {now.state}. End the session instead."
     else:

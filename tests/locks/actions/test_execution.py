@@ -129,6 +129,49 @@ def test_a_later_statement_of_the_session_is_left_alone(database: Database, conn
     assert do(database.dsn, replace(action, query_start=None)).result == "done"
 
 
+@pytest.mark.parametrize("is_waited_for", [True, False])
+def test_a_session_that_has_gone_on_to_another_test_is_not_ended(
+    is_waited_for: bool, database: Database, connect: Connect
+) -> None:
+    target, waiter = connect("pytest:gw0 t.py::test_left_open"), connect()
+    target.execute("SELECT pg_advisory_xact_lock(1)")
+    waiting = blocked(waiter, "SELECT pg_advisory_xact_lock(1)") if is_waited_for else None
+    action = seen(database.dsn, target, "terminate")
+    target.commit()
+    target.execute("SET application_name = 'pytest:gw0 t.py::test_next'")
+    if waiting is not None:
+        waiting.result()
+    outcome = do(database.dsn, action)
+    assert outcome.result == "refused"
+    assert "The transaction of test_left_open (gw0, pid " in outcome.message
+    assert outcome.message.endswith("left alone.")
+    assert target.execute("SELECT 1").fetchone() == (1,)
+
+
+def test_a_session_is_ended_for_a_lock_that_its_transaction_left(
+    database: Database, connect: Connect
+) -> None:
+    target, waiter = connect(), connect()
+    target.execute("SELECT pg_advisory_lock(1)")
+    waiting = blocked(waiter, "SELECT pg_advisory_xact_lock(1)")
+    action = seen(database.dsn, target, "terminate")
+    target.commit()
+    target.execute("SELECT 1")
+    assert do(database.dsn, action).result == "done"
+    waiting.result()
+
+
+def test_a_session_that_works_and_blocks_nobody_is_ended_whatever_it_does_by_then(
+    database: Database, connect: Connect
+) -> None:
+    target = connect(autocommit=True)
+    running(connect, target)
+    action = seen(database.dsn, target, "terminate")
+    target.cancel_safe()
+    wait_until(lambda: target.info.transaction_status == psycopg.pq.TransactionStatus.IDLE)
+    assert do(database.dsn, action).result == "done"
+
+
 @pytest.mark.parametrize("how", ["cancel", "terminate"])
 def test_a_session_that_has_ended(how: How, database: Database, connect: Connect) -> None:
     target = connect()
