@@ -16,7 +16,7 @@ from contextlib import contextmanager
 import psycopg
 from psycopg.pq import Escaping
 
-from pgwatch_tests.errors import PgwatchError
+from pgwatch_tests.errors import ConnectionLostError, PgwatchError
 from pgwatch_tests.postgres.connections.connection import OwnConnection
 from pgwatch_tests.postgres.server_messages import full_server_message
 from pgwatch_tests.postgres.sessions.session import DatabaseSession
@@ -25,6 +25,7 @@ from pgwatch_tests.sweep.orphans.orphan_facts import SchemaFacts
 from pgwatch_tests.sweep.orphans.orphan_loop import OrphanKeptError, check_confirmed, leased
 from pgwatch_tests.sweep.orphans.orphan_names import orphan_name
 from pgwatch_tests.sweep.orphans.schema_drop import check_droppable, kept_by_server, told_of
+from pgwatch_tests.text.plain_text import plain
 
 _STATEMENTS = 4  # in the transaction of the new name
 
@@ -60,12 +61,18 @@ def fenced(session: DatabaseSession, beside: OwnConnection, schema: str, confirm
             is_checked = True
             yield name
         except (psycopg.Error, PgwatchError) as error:
-            if is_checked and _identity(beside, name) != confirmed:
-                raise _called(name, error) from None
             try:
-                _rename(beside, name, schema)
+                left = _identity(beside, name) if is_checked else confirmed
+                if left == confirmed:
+                    _rename(beside, name, schema)
             except psycopg.Error as failure:
-                raise _called(name, error, full_server_message(failure)) from None
+                why = full_server_message(failure)
+                if beside.closed and isinstance(error, psycopg.Error | OrphanKeptError):
+                    # It is what was looked with: the error is only that there was no looking.
+                    error = ConnectionLostError(f"the connection was lost: {why}")
+                raise _called(schema, name, error, why) from None
+            if left not in ("", confirmed):
+                raise _called(schema, name, error) from None
             raise
 
 
@@ -84,8 +91,11 @@ def _rename(connection: OwnConnection, before: str, after: str) -> None:
     connection.execute(b"ALTER SCHEMA %b RENAME TO %b" % (quoted(before, escaping), quoted(after, escaping)))
 
 
-def _called(name: str, error: Exception, why: str = "") -> Exception:
-    """The error, with the name that a schema has from now on, and why."""
-    if not isinstance(error, OrphanKeptError):
-        return error
-    return OrphanKeptError(error.reason, f"{error}; it is called {name} now{f' ({why})' if why else ''}")
+def _called(schema: str, name: str, error: Exception, why: str = "") -> Exception:
+    """The error, with the name that what is left of a schema has from now on, and why."""
+    because = f" ({why})" if why and why not in str(error) else ""
+    if isinstance(error, OrphanKeptError):
+        return OrphanKeptError(error.reason, f"{error}; it is called {name} now{because}")
+    if isinstance(error, PgwatchError):
+        return type(error)(f"{error}; what is left of {plain(schema)} is called {name} now{because}")
+    return error

@@ -11,7 +11,7 @@ import pytest
 from psycopg import Connection, errors, sql
 from psycopg.rows import TupleRow
 
-from pgwatch_tests.errors import WorkCancelledError
+from pgwatch_tests.errors import ConnectionLostError, WorkCancelledError
 from pgwatch_tests.postgres.connections.connection import OwnConnection
 from pgwatch_tests.settings.load import Dsn, Settings
 from pgwatch_tests.sweep.model import Orphan
@@ -243,3 +243,40 @@ def test_who_may_not_rename_it_is_told_the_grant(
     assert (kept.reason, kept.detail) == ("refused", words)
     owner.execute(f"GRANT CREATE ON DATABASE {database.name} TO {role}".encode())
     assert dropped(dsn, part).removed
+
+
+@pytest.mark.parametrize("lost", ["its session", "both sessions"])
+@pytest.mark.parametrize("number", [3, 120])
+def test_after_a_lost_connection_it_says_what_the_rest_is_called(
+    number: int, lost: str, owner: Connection[TupleRow], database: Database
+) -> None:
+    make(owner, number)
+    request = SweepRequest(("schemas",), dry_run=False, part=confirmed(database.dsn))
+    with sweep_session(database.dsn, lock_timeout_s=PATIENCE_S) as (session, settings):
+
+        def stopped() -> bool:
+            name = f"t{number - 1}"
+            is_begun = (
+                number < 100
+                or owner.execute("SELECT FROM pg_class WHERE relname = %s", [name]).fetchone() is None
+            )
+            if not exists(owner, SCHEMA) and is_begun:
+                owner.execute(
+                    "SELECT pg_terminate_backend(pid, 20000) FROM pg_stat_activity"
+                    " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+                    " AND application_name = 'pgwatch-tests' AND (%s OR pid = %s)",
+                    [lost == "both sessions", session.connection.info.backend_pid],
+                )
+            return False
+
+        swept = sweep_orphans(session, settings, request, stopped)
+    [orphan] = swept.orphans
+    assert isinstance(swept.error, ConnectionLostError)
+    if exists(owner, SCHEMA):
+        assert " is called " not in orphan.detail
+    else:
+        [name] = [
+            row[0] for row in owner.execute("SELECT nspname FROM pg_namespace WHERE nspname ~ '^test_1'")
+        ]
+        assert f"what is left of {SCHEMA} is called {name} now" in orphan.detail
+        assert name in str(swept.error)
