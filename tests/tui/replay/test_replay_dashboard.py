@@ -23,12 +23,13 @@ from pgwatch_tests.tui.replay.app import ReplayDashboard
 from pgwatch_tests.tui.replay.time_line import TimeLine
 from pgwatch_tests.tui.widgets.tables.live_table import LiveTable
 from screenshots.pictures import settled
-from screenshots.zone import local_zone
 from tests.record.recordings import BEGAN, leak_report, make_recording, story
 from tests.tui import contrast
 from tests.tui.driving import screen_text, text_of, until
 from tests.tui.test_contrast import AT_LEAST
 from tests.tui.test_dashboard import HOSTILE, SIZES
+
+pytestmark = pytest.mark.usefixtures("utc")
 
 T = TypeVar("T")
 
@@ -36,12 +37,6 @@ T = TypeVar("T")
 @pytest.fixture(scope="module")
 def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_recording(tmp_path_factory.mktemp("replay") / "ci.pgwatch", shard="db-1", leaks=leak_report())
-
-
-@pytest.fixture(autouse=True)
-def _utc() -> Iterator[None]:
-    with local_zone("UTC"):
-        yield
 
 
 async def in_thread(work: Callable[[], T], name: str) -> T:

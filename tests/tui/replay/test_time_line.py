@@ -10,8 +10,9 @@ from pgwatch_tests.record.merging.watched import Span
 from pgwatch_tests.record.model import Mark
 from pgwatch_tests.record.replay.events import ReplayEvents
 from pgwatch_tests.tui.replay.time_line import TimeLineData, moment_at, rows, time_line_data
-from screenshots.zone import local_zone
 from tests.record.made_events import at, deadlock, side, wait
+
+pytestmark = pytest.mark.usefixtures("utc")
 
 EVENTS = ReplayEvents(
     at(0),
@@ -22,12 +23,6 @@ EVENTS = ReplayEvents(
     gaps=(Span(at(50), at(70)),),
 )
 DATA = time_line_data(EVENTS, (at(100),))
-
-
-@pytest.fixture(autouse=True)
-def _utc() -> object:
-    with local_zone("UTC"):
-        yield
 
 
 def drawn(data: TimeLineData, seconds: float, width: int) -> list[str]:

@@ -30,6 +30,7 @@ from tests.tui.tabs.sweeping import PLAN, Sweeping, dashboard, line_with, press
 SIZES = [(80, 24), (140, 40)]
 
 
+@pytest.mark.usefixtures("utc")
 @pytest.mark.parametrize("size", SIZES)
 async def test_another_age_is_previewed_at_once_and_swept_with(size: tuple[int, int]) -> None:
     youngest = YoungestRow("public", "users", AT, "commit", 0)

@@ -374,6 +374,7 @@ async def test_rows_without_a_marker_stand_out_in_the_question() -> None:
         assert isinstance(app.screen, ConfirmSweepScreen)
 
 
+@pytest.mark.usefixtures("utc")
 @pytest.mark.parametrize("size", SIZES)
 async def test_without_colours_marks_tell(monkeypatch: pytest.MonkeyPatch, size: tuple[int, int]) -> None:
     monkeypatch.setenv("NO_COLOR", "1")
