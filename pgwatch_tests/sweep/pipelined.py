@@ -24,6 +24,8 @@ class Asked:
 
     statement: bytes
     bound: Mapping[str, object] | None = None
+    prepare: bool | None = None
+    """Whether it is prepared; None for once it was run as often as the connection says."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +43,7 @@ def answer(connection: OwnConnection, asked: Asked) -> list[TupleRow]:
     """The rows of one. Raises psycopg's errors."""
     read_and_write_tids(connection)
     with connection.cursor(binary=True) as cursor:
-        return _rows(cursor.execute(asked.statement, asked.bound))
+        return _rows(cursor.execute(asked.statement, asked.bound, prepare=asked.prepare))
 
 
 def answers(
@@ -93,7 +95,7 @@ def _fetch_pipelined(
             try:
                 for one in asked:
                     cursors.append(cursor := connection.cursor(binary=True))
-                    cursor.execute(one.statement, one.bound)
+                    cursor.execute(one.statement, one.bound, prepare=one.prepare)
                 meanwhile()
             except psycopg.Error as error:
                 # Of one before: its answer has come meanwhile.

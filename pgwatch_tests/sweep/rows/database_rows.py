@@ -57,17 +57,17 @@ class DatabaseRows:
 
     def children(self, key: ForeignKey, leaf: int, tids: Sequence[int]) -> Related:
         """Returns the rows that refer to these: place of the one referred to, leaf, tid, xmin, flags."""
-        return self._related(self._statements.children(key, leaf), tids)
+        return self._related(self._statements.children(key, leaf), key.child, tids)
 
     def parents(self, key: ForeignKey, leaf: int, tids: Sequence[int]) -> Related:
         """Returns the rows that these refer to: place of the one that refers, leaf, tid, xmin, flags."""
-        return self._related(self._statements.parents(key, leaf), tids)
+        return self._related(self._statements.parents(key, leaf), key.parent, tids)
 
     def referring(
         self, key: ForeignKey, leaf: int, tids: Sequence[int]
     ) -> Iterator[tuple[int, int, int, int]]:
         """Returns what `children` does, without flags: place, leaf, tid, xmin."""
-        found = self._related(self._statements.referring(key, leaf), tids)
+        found = self._related(self._statements.referring(key, leaf), key.child, tids)
         return zip(found.places, found.leaves, found.tids, found.xmins, strict=True)
 
     def delete(
@@ -121,8 +121,10 @@ class DatabaseRows:
             leaf: _by_tid(tids, xmins) for (leaf, _, _), [(tids, xmins)] in zip(asked, found, strict=True)
         }
 
-    def _related(self, statement: bytes, tids: Sequence[int]) -> Related:
-        [(led_from, leaves, raw_tids, xmins, *flags)] = self._fetch(statement, {"tids": Tids(tids)})
+    def _related(self, statement: bytes, other: int, tids: Sequence[int]) -> Related:
+        # Of a prepared one, the planner forgets how many tids there are, and asks each partition for each.
+        prepare = None if self._statements.is_single(other) else False
+        [(led_from, leaves, raw_tids, xmins, *flags)] = self._fetch(statement, {"tids": Tids(tids)}, prepare)
         place = {tid: place for place, tid in enumerate(tids)}
         found = read_tids(raw_tids)
         related = Related(
@@ -134,8 +136,10 @@ class DatabaseRows:
         )
         return related if len(place) == len(tids) else _at_each_place(related, tids)
 
-    def _fetch(self, statement: bytes, bound: Mapping[str, Tids]) -> list[TupleRow]:
-        return self._session.run(lambda connection: answer(connection, Asked(statement, bound)))
+    def _fetch(
+        self, statement: bytes, bound: Mapping[str, Tids], prepare: bool | None = None
+    ) -> list[TupleRow]:
+        return self._session.run(lambda connection: answer(connection, Asked(statement, bound, prepare)))
 
 
 def _at_each_place(related: Related, tids: Sequence[int]) -> Related:

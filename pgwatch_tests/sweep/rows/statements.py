@@ -75,6 +75,10 @@ class SweepStatements:
         """Rows that those of a leaf refer to: likewise."""
         return self._related("parents", key, leaf, key.parent, self._all_flags(key.parent, "p"))
 
+    def is_single(self, oid: int) -> bool:
+        """Whether a table is one, without partitions."""
+        return self._graph.relations[oid].kind == "r"
+
     def delete(self, leaves: Sequence[int], rows: int) -> bytes:
         """Deletes so many; what to bind for leaf N is `tids_N`. What went: N, tid, xmin, when it began.
 
@@ -138,7 +142,7 @@ class SweepStatements:
     def _related(self, template: str, key: ForeignKey, leaf: int, other: int, columns: str) -> bytes:
         which = (template, key.oid, leaf, columns)
         if which not in self._composed:
-            is_single = self._graph.relations[other].kind == "r"
+            is_single = self.is_single(other)
             text = _text(
                 template,
                 leaf=self._name(leaf),
