@@ -8,6 +8,7 @@ import re
 import tempfile
 import tomllib
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,6 +18,8 @@ from pgwatch_tests.settings.fields import Source, check_keys, parse_seconds
 
 _BARE = re.compile(r"[A-Za-z0-9_-]+")
 _KEYS = ("theme", "refresh", "keymap", "order", "turned", "group", "columns")
+# Also for numbers of thousands of digits, and for tables nested as deep.
+_UNUSABLE = (OSError, ValueError, RecursionError, ConfigurationError)
 _HEAD = "# Preferences for the dashboard of pgwatch-tests. It rewrites this file, without your comments.\n\n"
 
 
@@ -106,53 +109,52 @@ class PreferencesFile:
         self._is_written = not environ.get("CI")
         self._is_new = False
         """Whether there is no file yet, nor anybody who was told of it."""
+        self._is_refused = False
+        """Whether somebody was told that nothing can be kept."""
         self.trouble = ""
         self.setting = DashboardSetting()
         self._read()
 
     def _read(self) -> None:
         try:
-            text = read_bytes(self._path).decode("utf-8")
+            self._document, self.setting = self._parsed()
         except FileNotFoundError:
             self._is_new = True
-            return
-        except (OSError, ValueError) as error:
-            self._leave(str(error))
-            return
-        try:
-            document = tomllib.loads(text)
-            self.setting = parse_dashboard(document, Source(str(self._path), self._path))
-        # Also for numbers of thousands of digits, and for tables nested as deep.
-        except (ValueError, RecursionError, ConfigurationError) as error:
-            self._leave(str(error))
-        else:
-            self._document = document
+        except _UNUSABLE as error:
+            self._is_written = False
+            self.trouble = f"Your preferences in {self._path} are ignored: {error}"
 
-    def _leave(self, reason: str) -> None:
-        self._is_written = False
-        self.trouble = f"Your preferences in {self._path} are ignored: {reason}"
+    def _parsed(self) -> tuple[dict[str, object], DashboardSetting]:
+        """All that the file says now. Raises one of _UNUSABLE."""
+        document = tomllib.loads(read_bytes(self._path).decode("utf-8"))
+        return document, parse_dashboard(document, Source(str(self._path), self._path))
 
     def keep(self, key: str, value: object) -> str:
         """Keeps a preference: a key of the file, `order.sessions` for one in a table.
 
-        Where the file can't be written, it is forgotten at the end. Returns where preferences are kept, or
-        why not, as a sentence, if there was no file; else an empty string.
+        What another dashboard has kept meanwhile stays. Returns as a sentence, once each, where preferences
+        are kept if there was no file, and why they can't be; else an empty string.
         """
         if not self._is_written:
             return ""
+        try:
+            self._keep(key, value)
+        except _UNUSABLE as error:
+            reason = error.strerror if isinstance(error, OSError) else error
+            told = f"What you change here isn't kept for the next time: {self._path}: {reason}"
+            is_told, self._is_refused = self._is_refused, True
+            return "" if is_told else told
+        is_new, self._is_new = self._is_new, False
+        return f"What you change here is kept for the next time, in {self._path}" if is_new else ""
+
+    def _keep(self, key: str, value: object) -> None:
+        with suppress(FileNotFoundError):
+            self._document, _ = self._parsed()
         table, _, name = key.rpartition(".")
         place = self._document.setdefault(table, {}) if table else self._document
-        if not isinstance(place, dict) or place.get(name) == value:
-            return ""
-        place[name] = value
-        is_new, self._is_new = self._is_new, False
-        try:
+        if isinstance(place, dict) and place.get(name) != value:
+            place[name] = value
             self._write(_HEAD + toml(self._document))
-        except OSError as error:
-            told = f"What you change here isn't kept for the next time: {self._path}: {error.strerror}"
-        else:
-            told = f"What you change here is kept for the next time, in {self._path}"
-        return told if is_new else ""
 
     def _write(self, text: str) -> None:
         """Replaces the file in one step: nobody reads half of it."""

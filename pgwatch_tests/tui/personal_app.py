@@ -16,6 +16,9 @@ from pgwatch_tests.tui.tabbed_app import TabbedApp
 from pgwatch_tests.tui.tabs.tab import DashboardTab
 from pgwatch_tests.tui.tabs.tab_place import TabPlace
 
+TABS = ("locks", "sessions", "leaks", "contention", "sweeps")
+"""All tabs, by which preferences name them: a dashboard of a recording has only some."""
+
 
 class PersonalApp(TabbedApp):
     """Begins with `preferences`; what cannot be used of them is told, and left alone."""
@@ -42,6 +45,9 @@ class PersonalApp(TabbedApp):
         if preferences.theme and preferences.theme not in self.available_themes:
             names = ", ".join(sorted(self.available_themes))
             troubles.append(f"There is no theme {preferences.theme!r}: {names}")
+        of_tabs = (preferences.order, preferences.turned, preferences.group, preferences.columns)
+        for name in sorted(set[str]().union(*of_tabs).difference(TABS)):
+            troubles.append(f"There is no tab {name!r}: {', '.join(TABS)}")
         if preferences.keymap:
             # Who has none needn't wait until all keys are known.
             from pgwatch_tests.tui.keys.keymap import usable

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import tomllib
 from pathlib import Path
 
@@ -116,6 +117,46 @@ def test_where_nothing_can_be_written_nothing_is_harmed(tmp_path: Path) -> None:
     assert file.keep("theme", "nord").startswith(told)
     assert file.keep("theme", "gruvbox") == ""
     assert (tmp_path / "home").read_text().startswith("a file")
+
+
+def test_dashboards_side_by_side_keep_what_each_of_them_changes(tmp_path: Path) -> None:
+    path = tmp_path / "dashboard.toml"
+    one, other = PreferencesFile(path, {}), PreferencesFile(path, {})
+    one.keep("order.sessions", "pid")
+    other.keep("order.leaks", "test")
+    one.keep("theme", "nord")
+    other.keep("order.sessions", "age")
+    assert PreferencesFile(path, {}).setting == DashboardSetting(
+        "nord", order={"sessions": "age", "leaks": "test"}
+    )
+
+
+def test_a_file_that_was_broken_meanwhile_is_told_once_and_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "dashboard.toml"
+    file = PreferencesFile(path, {})
+    file.keep("theme", "nord")
+    path.write_text("theme = [")
+    told = file.keep("theme", "gruvbox")
+    assert told.startswith(f"What you change here isn't kept for the next time: {path}: ")
+    assert file.keep("theme", "dracula") == ""
+    assert path.read_text() == "theme = ["
+
+
+def test_a_file_that_can_be_read_but_not_written_is_told_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "dashboard.toml"
+    path.write_text('theme = "nord"\n')
+    file = PreferencesFile(path, {})
+
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr("tempfile.mkstemp", refuse)
+    told = f"What you change here isn't kept for the next time: {path}: Permission denied"
+    assert file.keep("theme", "gruvbox") == told
+    assert file.keep("theme", "dracula") == ""
+    assert path.read_text() == 'theme = "nord"\n'
 
 
 _WORDS = st.text(st.characters(codec="utf-8", exclude_categories=["Cs"]), min_size=1, max_size=20)

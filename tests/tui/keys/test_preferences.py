@@ -8,7 +8,9 @@ import pytest
 
 from pgwatch_tests.tui.app import Dashboard
 from pgwatch_tests.tui.keys.preferences import Preferences
+from pgwatch_tests.tui.personal_app import TABS
 from pgwatch_tests.tui.tabs.sessions_tab import SessionsTab
+from pgwatch_tests.tui.tabs.sweep_tables import SweepTables
 from pgwatch_tests.tui.widgets.tables.live_table import LiveTable
 from screenshots.pictures import settled
 from tests.locks.snapshots import edge, session, snapshot
@@ -168,3 +170,12 @@ async def test_a_demo_says_what_to_look_at_until_it_is_hidden() -> None:
         await until(pilot, lambda: "hides this." not in screen_text(app))
         await pilot.press("h")
         assert told(app) == ["Tips are shown in the demo."]
+
+
+async def test_preferences_for_a_tab_that_there_is_not_are_told() -> None:
+    app = dashboard(Preferences(order={"session": "pid"}, turned={"sessions": True, "lock": True}))
+    async with app.run_test(size=(80, 24)) as pilot:
+        await settled(pilot)
+        names = "locks, sessions, leaks, contention, sweeps"
+        assert told(app) == [f"There is no tab {one!r}: {names}" for one in ("lock", "session")]
+        assert set(TABS) == {one.lower() for one in (*app._titles.values(), SweepTables.TITLE)}
