@@ -9,10 +9,12 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
 from tests.chromium import browser, needs_chromium
+from tests.servers.server_places import SHORT
 from tests.servers.sessions import Connect, Database, blocked
 from tests.waiting import PATIENCE_S, wait_until
 from tests.web.served import served
@@ -29,30 +31,37 @@ pytestmark = [
 
 
 @pytest.fixture
-def host(python: str, tmp_path: Path) -> list[str]:
+def host(python: str) -> Iterator[list[str]]:
     """Options of ssh for this machine, by a server that runs as long as its connection."""
     assert python  # a process is started
+    # Values of options have their own rules for spaces and percent signs, and TMPDIR may have both.
+    with TemporaryDirectory(dir=SHORT, prefix="pgwatch-ssh-") as folder:
+        yield options(Path(folder))
+
+
+def options(folder: Path) -> list[str]:
+    """Those of ssh; makes keys and the server's settings in `folder`."""
     for name in ("host", "user"):
-        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", tmp_path / name], check=True)
+        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", folder / name], check=True)
     if os.geteuid() == 0:
         # Where Debian's service makes it; sshd doesn't start without.
         Path("/run/sshd").mkdir(exist_ok=True)
-    settings = tmp_path / "sshd_config"
+    settings = folder / "sshd_config"
     settings.write_text(
-        f"HostKey {tmp_path}/host\nAuthorizedKeysFile {tmp_path}/user.pub\nStrictModes no\nUsePAM no\n"
+        f"HostKey {folder}/host\nAuthorizedKeysFile {folder}/user.pub\nStrictModes no\nUsePAM no\n"
         "PasswordAuthentication no\nPidFile none\n"
     )
-    known = (tmp_path / "host.pub").read_text().split()
-    (tmp_path / "known_hosts").write_text(f"ci {known[0]} {known[1]}\n")
-    options = {
+    known = (folder / "host.pub").read_text().split()
+    (folder / "known_hosts").write_text(f"ci {known[0]} {known[1]}\n")
+    given = {
         "ProxyCommand": f"{SSHD} -i -f {settings}",
-        "IdentityFile": str(tmp_path / "user"),
+        "IdentityFile": str(folder / "user"),
         "IdentitiesOnly": "yes",
-        "UserKnownHostsFile": str(tmp_path / "known_hosts"),
+        "UserKnownHostsFile": str(folder / "known_hosts"),
         "ExitOnForwardFailure": "yes",
         "BatchMode": "yes",
     }
-    return ["-F", "none", *(f"-o{name}={value}" for name, value in options.items())]
+    return ["-F", "none", *(f"-o{name}={value}" for name, value in given.items())]
 
 
 @contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -182,12 +183,13 @@ def test_a_killed_run_can_be_told(home: Path, python: str) -> None:
 def test_a_terminal_is_the_commands(home: Path, python: str) -> None:
     """Ctrl-Z and fg, Ctrl-C once, and the end of a shell's loop, in an interactive shell."""
     teller = SignalTeller(home, 60)
-    line = " ".join([*PROGRAM, "run", "--no-record", "--"])
+    line = shlex.join([*PROGRAM, "run", "--no-record", "--"])
+    suite = shlex.join([sys.executable, "teller.py", str(teller.file), "60"])
     with terminal(["bash", "--norc", "-i"], {**environment(_NOWHERE), "PS1": "$ "}) as screen:
         (home / "teller.py").write_text(
             f"import os; print('tty', os.isatty(0), os.isatty(1))\n{teller.command[2]}"
         )
-        screen.type(f"cd {home}; clear; {line} {sys.executable} teller.py {teller.file} 60; echo code $?\r")
+        screen.type(f"cd {shlex.quote(str(home))}; clear; {line} {suite}; echo code $?\r")
         pid = teller.pid()
         screen.shows("tty True True")
         screen.press("C-z")
