@@ -12,7 +12,7 @@ from pgwatch_tests.locks.actions.action import ActionResult, Outcome, SessionAct
 from pgwatch_tests.locks.model import LockSnapshot, Party
 from pgwatch_tests.tui import advice_steps
 from pgwatch_tests.tui.app import Dashboard
-from pgwatch_tests.tui.screens.question import QuestionScreen
+from pgwatch_tests.tui.screens.question import READING_S, QuestionScreen
 from screenshots.pictures import settled
 from tests.locks.snapshots import MOMENT
 from tests.tui.acting import Doing, until_drawn
@@ -76,6 +76,23 @@ async def test_the_next_question_comes_by_itself_and_only_of_a_poll_after_the_st
         assert all(one in done for one in ("The statement was cancelled.", "pid 10 has ended.", "pid 11 has"))
     acted = [(one.how, one.party.pid) for one in doing.asked if isinstance(one, SessionAction)]
     assert acted == [("cancel", 5), ("terminate", 10), ("terminate", 11)]
+
+
+async def test_a_question_that_follows_another_one_takes_as_long_to_read_whichever_key_changed_it() -> None:
+    doing = cancelled_at(2.0)
+    source, app = opened(doing)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await settled(pilot)
+        await pilot.press("A")
+        await confirm(pilot)
+        source.locks = three_troubles(3, cancelled=True)
+        await asks(pilot, SECOND)
+        await pilot.press("K")
+        screen = app.screen
+        assert isinstance(screen, QuestionScreen)
+        assert screen._quiet_for_s == READING_S
+        await confirm(pilot)
+        await until(pilot, lambda: len(doing.asked) == 2)
 
 
 async def test_the_next_step_is_about_the_session_that_has_the_pid_then() -> None:

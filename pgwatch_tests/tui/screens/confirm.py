@@ -92,7 +92,7 @@ class ConfirmScreen(QuestionScreen[tuple[Action, ...] | None]):
 
     def _ask_about(self, actions: tuple[Action, ...]) -> None:
         self._actions = actions
-        self.ask(self._about(), actions)
+        self.ask(self._about(), actions, self._quiet_for_s)
 
     def _about(self) -> Question:
         graph, actions = self._graph, self._actions
