@@ -2,7 +2,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
+
+AUTOCOMMIT = "autocommit"
+_WHY_UNKNOWN: Mapping[str, str] = MappingProxyType(
+    {
+        AUTOCOMMIT: "autocommit writes have no transaction to tell by",
+        "savepoint": "rows written after a SAVEPOINT have another transaction id than its transaction",
+        "pipeline": "commits in a pipeline tell no transaction id",
+        "two_phase": "prepared transactions tell no id",
+        "typed": "a COMMIT that a test sends as a statement tells no transaction id",
+        "driver": "the driver, or the server, tells no transaction ids",
+    }
+)
+
+
+def why_unknown(ways: Collection[str]) -> str:
+    """Returns why ids of transactions aren't known, by the ways of the commits as logs have them; empty for
+    none."""
+    return "; ".join(why for way, why in _WHY_UNKNOWN.items() if way in ways)
+
+
+def how_to_know(ways: Collection[str]) -> str:
+    """Returns what tells whose rows of such commits are, the next time."""
+    third = ", or write in a transaction" if AUTOCOMMIT in ways else ""
+    first = "run once without -n" + ("," if third else " or")
+    return f"{first} make values with unique_email or unique_id{third}"
 
 
 @dataclass(frozen=True, slots=True)

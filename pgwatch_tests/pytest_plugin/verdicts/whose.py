@@ -6,14 +6,17 @@ import re
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 from pgwatch_tests.identity.application_name import digest
 from pgwatch_tests.identity.value_tokens import RUN_TOKEN, parse
+from pgwatch_tests.leaks.attribution.test_runs import how_to_know, why_unknown
 from pgwatch_tests.leaks.baseline.baseline import Baseline
 from pgwatch_tests.leaks.model import Leftover
 from pgwatch_tests.pytest_plugin.verdicts.claims import Claim, Claims
 from pgwatch_tests.pytest_plugin.verdicts.judge import as_stated, is_between, names_table
 from pgwatch_tests.pytest_plugin.verdicts.look import FoundRow, FoundRows
+from pgwatch_tests.pytest_plugin.verdicts.words import BY_HASH, such_as
 from pgwatch_tests.testing.connections.commits import ServedDatabase
 from pgwatch_tests.testing.current_test import Owner
 from pgwatch_tests.testing.findings import Finding
@@ -50,11 +53,19 @@ class _Group:
 
     def in_words(self, table: str) -> str:
         """`2 rows in public.users (id=4, id=5)`."""
-        such = f" ({', '.join(self.examples)})" if self.examples else ""
-        return f"{plural(self.rows, 'row')} in {table}{such}"
+        return f"{plural(self.rows, 'row')} in {table}{such_as(self.examples, self.rows)}"
 
 
 _OwnerKey = tuple[str, str, str, int]
+
+
+class _Way(NamedTuple):
+    """How a row is known to be whose."""
+
+    way: str
+    owners: tuple[Owner, ...]
+    unknown: frozenset[str] = frozenset()
+    """How those may have committed who are only suspected."""
 
 
 class Whose:
@@ -80,15 +91,15 @@ class Whose:
             for judged in self._judged:
                 if judged.database == database and judged.table == name:
                     told |= judged.told
-            groups: defaultdict[tuple[str, tuple[Owner, ...]], _Group] = defaultdict(_Group)
+            groups: defaultdict[_Way, _Group] = defaultdict(_Group)
             for row in table.told:
                 if row.xmin in told or not _is_newer(row.xmin, baseline):
                     continue
                 way = self._way(row, table, database, claims, by_xid)
                 if way is not None:
                     groups[way].add(row)
-            for (way_, owners), group in groups.items():
-                yield replace(_finding(way_, owners, group.in_words(name), name), rows=group.rows)
+            for known, group in groups.items():
+                yield replace(_finding(known, group.in_words(name), name), rows=group.rows)
 
     def finding_of_loss(
         self, database: ServedDatabase, loss: Leftover, found: Sequence[FoundRows]
@@ -133,21 +144,21 @@ class Whose:
         database: ServedDatabase,
         claims: Sequence[Claim],
         by_xid: dict[int, Claim],
-    ) -> tuple[str, tuple[Owner, ...]] | None:
+    ) -> _Way | None:
         """Returns how a row is known to be whose; None if there's nothing to tell."""
         digests, runs = _tokens(row.strings)
         if runs and self._run not in runs:
             return None  # of another run that uses the same database
         known = [self._tests[one] for one in sorted(digests) if one in self._tests]
         if len(known) == 1:
-            return "marker", (known[0],)
+            return _Way("marker", (known[0],))
         claim = by_xid.get(row.xmin)
         if claim is not None:
             if claim.owner is None:
                 return None  # written outside of tests, as seeds are
             stated = as_stated(claim.written, table.shape.table, table.shape.root_table)
             by = "server's " if claim.is_of_server else ""
-            return None if stated == "changed" else (f"{by}transaction {stated}", (claim.owner,))
+            return None if stated == "changed" else _Way(f"{by}transaction {stated}", (claim.owner,))
         suspects: dict[_OwnerKey, Owner] = {}
         names = table.shape.table, table.shape.root_table
         may_write = [one for one in claims if names_table(one.written, *names)]
@@ -163,13 +174,18 @@ class Whose:
             for one in may_write:
                 if one.xid is None:
                     _add(suspects, one)
-        return "one of", tuple(suspects.values())
+        ways = {
+            way
+            for one in may_write
+            if one.owner is not None and _key(one.owner) in suspects and (way := _unknown_way(one))
+        }
+        return _Way("one of", tuple(suspects.values()), frozenset(ways))
 
 
-def _finding(way: str, owners: tuple[Owner, ...], rows: str, table: str) -> Finding:
+def _finding(known: _Way, rows: str, table: str) -> Finding:
+    way, owners, unknown = known
     if way == "marker":
-        reason = f"left {rows}: another process wrote them, and the test's hash is in them"
-        return Finding("rows", owners[0], reason, _ADVICE, (table,))
+        return Finding("rows", owners[0], f"left {rows}, {BY_HASH}", _ADVICE, (table,))
     if way.endswith("transaction new"):
         reason = f"left {rows}{_by_server(way)}"
         return Finding("rows", owners[0], reason, _ADVICE, (table,))
@@ -177,7 +193,11 @@ def _finding(way: str, owners: tuple[Owner, ...], rows: str, table: str) -> Find
         reason = f"left or changed {rows}{_by_server(way)}"
         return Finding("rows", owners[0], reason, _ADVICE, (table,), fails=False)
     if owners:
-        return Finding("rows", None, f"left over: {rows}, {_one_of(owners)}", _ADVICE, (table,))
+        why = why_unknown(unknown)
+        reason = f"left over: {rows}, {_one_of(owners)}{f' ({why})' if why else ''}"
+        is_parallel = any(one.worker for one in owners)
+        advice = f"to know whose they are, {how_to_know(unknown)}" if why and is_parallel else _ADVICE
+        return Finding("rows", None, reason, advice, (table,))
     reason = f"{rows} came to be meanwhile, by nobody whose transactions are known"
     return Finding("rows", None, reason, "", (table,), fails=False)
 
@@ -194,6 +214,13 @@ def _one_of(owners: Sequence[Owner]) -> str:
         return f"by one of {len(owners)} tests and fixtures"
     names = ", ".join(one.name for one in owners)
     return f"by one of {len(owners)}: {names}" if len(owners) > 1 else f"by {names}, or by nobody of this run"
+
+
+def _unknown_way(claim: Claim) -> str:
+    """How a commit was made whose rows may have ids that aren't known; empty if all are."""
+    if claim.xid is None:
+        return claim.unknown or "driver"
+    return "savepoint" if claim.has_savepoints else ""
 
 
 def _says(claim: Claim, names: Iterable[str], *verbs: str) -> bool:

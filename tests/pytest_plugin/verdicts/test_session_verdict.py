@@ -81,8 +81,7 @@ def test_the_rest_is_told_in_the_end(
     )
     assert told(done) == {
         "test_starts_a_program": [
-            "left 2 rows in public.users (id=1, id=2): another process wrote them, and the test's hash is in "
-            "them"
+            "left 2 rows in public.users (id=1, id=2), known by the test's hash in them"
         ],
         "test_wipes": [f"public.holidays: all 3 rows are gone, {no_other} statements say"],
         "test_changes": [
@@ -101,8 +100,13 @@ def test_beside_other_workers(
     # Which worker runs which test depends on the machine's load.
     found = {name.partition(" [")[0]: lines for name, lines in told(done).items()}
     assert found["nobody known for a fact"] == [
-        "left over: 1 row in public.users (id=1), by test_it.py::test_in_autocommit, or by nobody of this run"
+        "left over: 1 row in public.users (id=1), by test_it.py::test_in_autocommit, or by nobody of this "
+        "run (autocommit writes have no transaction to tell by)"
     ]
+    assert (
+        "→ to know whose they are, run once without -n, make values with unique_email or unique_id, or "
+        "write in a transaction"
+    ) in done.stdout.str()
     assert found["test_in_a_savepoint"] == ["left 1 row in public.other (id=1)"]
     assert found["test_killed"] == ["left 1 row in public.users (id=2)"]
 
