@@ -248,3 +248,37 @@ def test_a_connection_lost_between_two_sessions(
     assert report.error == "the connection was lost (removed by then: 1 session)"
     assert len(marked_users(owner)) == 3
     assert not report.complete
+
+
+def test_a_batch_whose_commit_was_not_answered_is_told_as_unknown(
+    programs: ServerPrograms, template: Path
+) -> None:
+    # It waits for a standby that isn't there: committed already, and not answered.
+    waits = {
+        "synchronous_commit": "on",
+        "synchronous_standby_names": "nobody",
+        "track_commit_timestamp": "off",
+    }
+    with (
+        EmbeddedServer(programs, server_directory(), waits, template) as server,
+        psycopg.connect(
+            server.dsn("postgres"), autocommit=True, options="-c synchronous_commit=local"
+        ) as administrator,
+    ):
+        administrator.execute("CREATE DATABASE test")
+        with psycopg.connect(
+            server.dsn("test"), autocommit=True, options="-c synchronous_commit=local"
+        ) as owner:
+            make_tables(owner)
+            add_users(owner, 1, 20)
+            running = RunningSweep(settings(server.dsn("test")), replace(REQUEST, clusters_at_once=10))
+            waiting = "FROM pg_stat_activity WHERE wait_event = 'SyncRep'"
+            # The server answers a COMMIT whose wait is cancelled.
+            wait_until(lambda: owner.execute(f"SELECT pg_cancel_backend(pid) {waiting}").fetchone())
+            wait_until(lambda: len(marked_users(owner)) == 10, message="the first batch is gone")
+            wait_until(lambda: owner.execute(f"SELECT pg_terminate_backend(pid) {waiting}").fetchone())
+            report = running.result()
+            gone = 20 - len(marked_users(owner))
+    assert (report.deleted_rows, report.error_exit_code, gone) == (10 * WHOLE, 3, 20)
+    unknown = f"; whether {10 * WHOLE} more rows went isn't known: the COMMIT wasn't answered"
+    assert unknown in report.error

@@ -154,7 +154,7 @@ class Batches:
                 self._delete(state)
                 self._count(state, leaves, before)
                 with _failing(self._with_triggers(state)):
-                    self._session.execute(b"COMMIT")
+                    self._rows.commit(sum(map(len, state.portion.rows.values())))
                 rows_s = state.rows_done_s - rows_since_s
                 took_s = time.monotonic() - begun_s
                 self._estimate.learn(state.portion, rows_s, state.statements, took_s - rows_s)

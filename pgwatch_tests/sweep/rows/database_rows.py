@@ -11,12 +11,14 @@ import psycopg
 from psycopg import errors
 from psycopg.rows import TupleRow
 
+from pgwatch_tests.errors import ConnectionLostError
 from pgwatch_tests.postgres.sessions.session import DatabaseSession
 from pgwatch_tests.sweep.pipelined import Asked, all_answers, answer, answers
 from pgwatch_tests.sweep.plan.foreign_key_graph import ForeignKey
 from pgwatch_tests.sweep.plan.related_rows import Related
 from pgwatch_tests.sweep.rows.statements import SweepStatements
 from pgwatch_tests.sweep.tids import Tids, read_eight, read_four, read_tids
+from pgwatch_tests.text.numbers import plural
 
 Versions = Mapping[int, int]
 """Rows of a leaf: tids, each with its xmin."""
@@ -36,6 +38,14 @@ class Deleted:
 
 class DatabaseRows:
     """Its methods raise what `session.running` does."""
+
+    def commit(self, rows: int) -> None:
+        """Commits the DELETEs of so many rows. Raises ConnectionLostError that says so if nobody knows."""
+        try:
+            self._session.execute(b"COMMIT")
+        except ConnectionLostError as error:
+            unknown = f"whether {plural(rows, 'more row')} went isn't known: the COMMIT wasn't answered"
+            raise type(error)(f"{str(error).rstrip('.')}; {unknown}") from None
 
     def __init__(self, session: DatabaseSession, statements: SweepStatements) -> None:
         self._session = session
