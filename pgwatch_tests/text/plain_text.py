@@ -50,6 +50,22 @@ def shortened_middle(text: str, width: int) -> str:
     return text[: max(0, width - 1 - tail)] + "…"[:width] + text[len(text) - tail :]
 
 
+def shortened_names(text: str, width: int) -> str:
+    """`text`, names with commas between, in at most `width` characters: `test_a, test_b +1`.
+
+    Whole names go, the last ones first; only the first one is cut, where there is no room for it.
+    """
+    if len(text) <= width:
+        return text
+    names = text.split(", ")
+    for kept in range(len(names) - 1, 0, -1):
+        short = f"{', '.join(names[:kept])} +{len(names) - kept}"
+        if len(short) <= width:
+            return short
+    more = f" +{len(names) - 1}" if len(names) > 1 else ""
+    return shortened_middle(names[0], width - len(more)) + more if width > len(more) else "…"[:width]
+
+
 def shortened_test(text: str, width: int) -> str:
     """A test's own name cut in its middle, as either end tells it from others; its path at the beginning."""
     return (shortened_left if "/" in text or "." in text else shortened_middle)(text, width)

@@ -19,6 +19,8 @@ class Toned:
     tone: Tone = ""
     is_whole: bool = False
     """Whether it goes as a whole where there is no room for all of it: a part of a hash tells nothing."""
+    cut: Cut | None = None
+    """How it is shortened; None: as its column says."""
 
 
 MARKS: Mapping[Tone, str] = {"root": "!", "trouble": "!", "warning": "*", "notice": "?", "good": "✓"}
@@ -69,7 +71,7 @@ def shortened(cell: Cell, width: int, cut: Cut = cut_end) -> tuple[Toned, ...]:
             kept.pop(position)
             excess -= len(part.text)
             continue
-        text = cut(part.text, max(0, room))
+        text = (part.cut or cut)(part.text, max(0, room))
         kept[position] = Toned(text, part.tone)
         excess = 0
     return tuple(kept)

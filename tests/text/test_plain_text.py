@@ -6,7 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pgwatch_tests.text.plain_text import one_line, plain, plain_lines, shortened_left, shortened_middle
+from pgwatch_tests.text.plain_text import (
+    one_line,
+    plain,
+    plain_lines,
+    shortened_left,
+    shortened_middle,
+    shortened_names,
+)
 
 
 @given(st.text())
@@ -60,3 +67,22 @@ def test_cut_in_the_middle(text: str, width: int) -> None:
 
 def test_cut_in_the_middle_keeps_both_ends() -> None:
     assert shortened_middle("row of instructor_profiles (id=2)", 24) == "row of instr…iles (id=2)"
+
+
+@given(st.lists(st.text("abc_", min_size=1, max_size=12), min_size=1, max_size=5), st.integers(0, 70))
+def test_of_names_whole_ones_go(names: list[str], width: int) -> None:
+    shown = shortened_names(", ".join(names), width)
+    assert len(shown) <= width
+    if "…" not in shown:
+        kept, _, more = shown.partition(" +")
+        listed = kept.split(", ") if kept else []
+        assert listed == names[: len(listed)]
+        assert len(listed) + int(more or 0) == len(names) or not width
+
+
+def test_a_list_of_names_says_how_many_are_left_out() -> None:
+    names = "test_title, test_import_users, test_signup_cleans_up"
+    assert shortened_names(names, 52) == names
+    assert shortened_names(names, 51) == "test_title, test_import_users +1"
+    assert shortened_names(names, 31) == "test_title +2"
+    assert shortened_names("test_import_users, test_title", 14) == "test_…users +1"

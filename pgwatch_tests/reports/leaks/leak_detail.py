@@ -13,7 +13,7 @@ from pgwatch_tests.reports.leaks.leak_remedies import Copyable
 from pgwatch_tests.reports.render.detail_text import NOW, Detail, KeyName, Labelled, Line, labelled
 from pgwatch_tests.text import durations
 from pgwatch_tests.text.numbers import plural
-from pgwatch_tests.text.plain_text import plain
+from pgwatch_tests.text.plain_text import plain, shortened_names
 from pgwatch_tests.text.times import clock, in_full
 from pgwatch_tests.text.toned_text import Tone, Toned
 
@@ -92,12 +92,18 @@ def test_detail(one: TestLeak) -> Detail:
 def named(one: TestLeak | Attribution, tone: Tone = "") -> Line:
     """The test's own name before where it is, or that it isn't known."""
     if one.candidates:
-        names = [plain(test_names.split(test).name) for test in one.candidates]
-        return (Toned(f"one of {', '.join(names)}", tone),)
+        return (Toned("one of ", tone), names_of(one.candidates, tone))
     if not one.test:
         return (Toned(leak_words.UNKNOWN_TEST, tone or "quiet"),)
     name, place = map(plain, test_names.split(one.test))
     return (Toned(name, tone), *((Toned("  "), Toned(place, "quiet")) if place else ()))
+
+
+def names_of(tests: Sequence[str], tone: Tone = "quiet") -> Toned:
+    """The tests' own names, of which whole ones go where there is no room."""
+    # A comma followed by a space ends a name: those of parameters don't.
+    names = ", ".join(plain(test_names.split(test).name).replace(", ", ",") for test in tests)
+    return Toned(names, tone, cut=shortened_names)
 
 
 def found_lines(found: FoundRows, now: datetime) -> list[Line]:

@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Literal
 
-from pgwatch_tests.identity import test_names
 from pgwatch_tests.leaks.attribution.rows_by_test import TestLeak, by_test, is_certain
 from pgwatch_tests.leaks.gate import DEFAULT_FAIL_ON
 from pgwatch_tests.leaks.model import (
@@ -27,6 +26,7 @@ from pgwatch_tests.reports.locks.test_labels import label_of_test
 from pgwatch_tests.reports.render.detail_text import Detail, KeyName
 from pgwatch_tests.sweep.request import SweepPart
 from pgwatch_tests.text import durations
+from pgwatch_tests.text.numbers import plural
 from pgwatch_tests.text.plain_text import plain, shortened_middle
 from pgwatch_tests.text.toned_text import Cell, Tone, Toned
 from pgwatch_tests.tui.widgets.tables.column_widths import Column
@@ -341,19 +341,16 @@ def _left_by(attribution: Sequence[Attribution]) -> Cell:
     if not attribution:
         return (_NONE,)
     first, *others = attribution
-    more = f" +{len(others):,}" if others else ""
     if first.candidates:
-        return (Toned(f"1 of {len(first.candidates):,}{more}", "notice"), *_candidates(first))
+        more = f", {plural(len(others), 'other')}" if others else ""
+        known = Toned(f"{leak_words.known_by(first)}{more}: ", "notice")
+        return (known, leak_detail.names_of(first.candidates))
+    more = f" +{len(others):,}" if others else ""
     if not first.test:
         why = f"  {plain(first.detail).removeprefix('there is ')}" if first.detail else ""
         return (Toned(leak_words.UNKNOWN_TEST + more, "notice"), Toned(why, "quiet"))
     name = label_of_test(first.test).name
     return (Toned(name), Toned(f" ({leak_words.known_by(first)})", "quiet"), Toned(more, "notice"))
-
-
-def _candidates(one: Attribution) -> Sequence[Toned]:
-    names = (plain(test_names.split(test).name) for test in one.candidates)
-    return (Toned(f": {', '.join(names)}", "quiet"),)
 
 
 def _changed(change: int | None) -> Cell:

@@ -85,6 +85,20 @@ async def test_rows_of_an_unknown_hash_say_what_would_name_it() -> None:
         assert "Fix Start this with --tests FILE" in " ".join(text_of(app, "#leak-detail-text").split())
 
 
+async def test_tests_that_it_may_have_been_are_named_whole() -> None:
+    names = ("test_import_users", "test_signup_cleans_up", "test_title")
+    of_three = Attribution("", "1 of N", 4, tuple(f"tests/test_app.py::{name}" for name in names))
+    users = replace(USERS, attribution=(of_three, Attribution("", "unknown", 3)))
+    app = feed(leak_report(users)).dashboard()
+    async with app.run_test(size=(80, 24)) as pilot:
+        await opened(pilot)
+        assert "1 of 3, 1 other: test_import_users +2" in screen_text(app)
+    app = feed(leak_report(replace(users, attribution=(replace(of_three, rows=7),)))).dashboard()
+    async with app.run_test(size=(140, 40)) as pilot:
+        await opened(pilot)
+        assert "1 of 3: test_import_users, test_signup_cleans_up +1" in screen_text(app)
+
+
 @pytest.mark.parametrize("size", SIZES)
 async def test_by_test_and_back(size: tuple[int, int]) -> None:
     app = feed(messy()).dashboard()
