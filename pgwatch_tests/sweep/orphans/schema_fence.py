@@ -48,32 +48,40 @@ def fenced(session: DatabaseSession, beside: OwnConnection, schema: str, confirm
     an orphan: the next sweep continues. `beside` is a second connection to its database, in no transaction.
     Raises OrphanKeptError if it stays, and what `session.running` does.
     """
-    name, is_checked = orphan_name(), False
+    name, is_renamed, is_checked = orphan_name(), False, False
     with leased(session, name):
         try:
-            with session.running(_STATEMENTS), session.connection.transaction():
+            with _kept_otherwise(), session.running(_STATEMENTS), session.connection.transaction():
                 _rename(session.connection, schema, name)
                 _check(session.connection, name, confirmed)
-        except psycopg.Error as error:
-            raise kept_by_server(error) from None
-        try:
+            is_renamed = True
             _check(beside, name, confirmed)
             is_checked = True
             yield name
         except (psycopg.Error, PgwatchError) as error:
             try:
-                left = _identity(beside, name) if is_checked else confirmed
-                if left == confirmed:
+                # There is none, too, if the new name wasn't committed.
+                left = _identity(beside, name)
+                if left and (left == confirmed or not is_checked):
                     _rename(beside, name, schema)
+                    left = ""
             except psycopg.Error as failure:
                 why = full_server_message(failure)
                 if beside.closed and isinstance(error, psycopg.Error | OrphanKeptError):
                     # It is what was looked with: the error is only that there was no looking.
                     error = ConnectionLostError(f"the connection was lost: {why}")
-                raise _called(schema, name, error, why) from None
-            if left not in ("", confirmed):
+                raise _called(schema, name, error, why, is_sure=is_renamed) from None
+            if left:
                 raise _called(schema, name, error) from None
             raise
+
+
+@contextmanager
+def _kept_otherwise() -> Iterator[None]:
+    try:
+        yield
+    except psycopg.Error as error:
+        raise kept_by_server(error) from None
 
 
 def _check(connection: OwnConnection, name: str, confirmed: str) -> None:
@@ -91,11 +99,12 @@ def _rename(connection: OwnConnection, before: str, after: str) -> None:
     connection.execute(b"ALTER SCHEMA %b RENAME TO %b" % (quoted(before, escaping), quoted(after, escaping)))
 
 
-def _called(schema: str, name: str, error: Exception, why: str = "") -> Exception:
+def _called(schema: str, name: str, error: Exception, why: str = "", *, is_sure: bool = True) -> Exception:
     """The error, with the name that what is left of a schema has from now on, and why."""
-    because = f" ({why})" if why and why not in str(error) else ""
+    called = f"{'is' if is_sure else 'may be'} called {name} now"
+    called += f" ({why})" if why and why not in str(error) else ""
     if isinstance(error, OrphanKeptError):
-        return OrphanKeptError(error.reason, f"{error}; it is called {name} now{because}")
+        return OrphanKeptError(error.reason, f"{error}; it {called}")
     if isinstance(error, PgwatchError):
-        return type(error)(f"{error}; what is left of {plain(schema)} is called {name} now{because}")
+        return type(error)(f"{error}; what is left of {plain(schema)} {called}")
     return error

@@ -5,21 +5,26 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from pathlib import Path
 from typing import LiteralString
 
 import pytest
 from psycopg import Connection, errors, sql
+from psycopg import connect as connect_to
 from psycopg.rows import TupleRow
 
+from pgwatch_tests.embedded.server import EmbeddedServer, ServerPrograms
 from pgwatch_tests.errors import ConnectionLostError, WorkCancelledError
 from pgwatch_tests.postgres.connections.connection import OwnConnection
 from pgwatch_tests.settings.load import Dsn, Settings
 from pgwatch_tests.sweep.model import Orphan
 from pgwatch_tests.sweep.orphans import schema_fence
 from pgwatch_tests.sweep.orphans.inspection import inspect
+from pgwatch_tests.sweep.orphans.orphan_loop import SweptOrphans
 from pgwatch_tests.sweep.orphans.orphan_names import is_orphan_name
 from pgwatch_tests.sweep.orphans.orphans import sweep_orphans
 from pgwatch_tests.sweep.request import SweepPart, SweepRequest
+from tests.servers.server_places import server_directory
 from tests.servers.sessions import Connect, Database, MakeRole
 from tests.sweep.orphans.sweeping import (
     contents,
@@ -34,6 +39,7 @@ from tests.waiting import wait_until
 
 PATIENCE_S = 20.0
 SCHEMA = "test_gw0_abc123"
+_LOCAL = "-c synchronous_commit=local"
 
 
 def confirmed(dsn: str) -> SweepPart:
@@ -280,3 +286,36 @@ def test_after_a_lost_connection_it_says_what_the_rest_is_called(
         ]
         assert f"what is left of {SCHEMA} is called {name} now" in orphan.detail
         assert name in str(swept.error)
+
+
+def test_a_new_name_whose_commit_was_not_answered_is_taken_back(
+    programs: ServerPrograms, template: Path
+) -> None:
+    # It waits for a standby that isn't there: committed already, and not answered.
+    settings = {"synchronous_commit": "on", "synchronous_standby_names": "nobody"}
+    with (
+        EmbeddedServer(programs, server_directory(), settings, template) as server,
+        connect_to(server.dsn(), autocommit=True, options=_LOCAL) as administrator,
+    ):
+        administrator.execute("CREATE DATABASE test")
+        dsn = server.dsn("test")
+        with connect_to(dsn, autocommit=True, options=_LOCAL) as owner, ThreadPoolExecutor(1) as pool:
+            make(owner)
+            drop = pool.submit(sweep_confirmed, dsn, confirmed(dsn))
+            waiting = "FROM pg_stat_activity WHERE wait_event = 'SyncRep'"
+            wait_until(lambda: owner.execute(f"SELECT pg_terminate_backend(pid) {waiting}").fetchone())
+            wait_until(lambda: exists(owner, SCHEMA) is False, message="it has its new name")
+            # The server answers a COMMIT whose wait is cancelled.
+            wait_until(lambda: owner.execute(f"SELECT pg_cancel_backend(pid) {waiting}").fetchone())
+            swept = drop.result()
+            assert isinstance(swept.error, ConnectionLostError)
+            assert [one.name for one in swept.orphans if " is called " in one.detail] == []
+            assert exists(owner, SCHEMA)
+            assert tables(owner, SCHEMA) == 3
+
+
+def sweep_confirmed(dsn: str, part: SweepPart) -> SweptOrphans:
+    """What a sweep of that part alone says."""
+    request = SweepRequest(("schemas",), dry_run=False, part=part)
+    with sweep_session(dsn, lock_timeout_s=PATIENCE_S) as (session, settings):
+        return sweep_orphans(session, settings, request, lambda: False)
