@@ -62,13 +62,15 @@ class ActingApp(AppWithPast):
             self._show_tab()
 
     def refusal(self, parameters: tuple[object, ...]) -> str:
-        """Why acting on the selected session would be in vain, or refused; empty if not, or with marks.
+        """Why acting on the selected session would be in vain, or refused; empty if not.
 
-        `parameters` are those of `act`; none: what the advice says.
+        `parameters` are those of `act`; none: what the advice says, which isn't about marked rows.
         """
         tab, graph = self._tab, self.data.graph
-        if self._actions is None or graph is None or not tab.is_mounted or tab.marked:
+        if self._actions is None or graph is None or not tab.is_mounted:
             return ""
+        if marked := len(tab.marked):
+            return "" if parameters else self._act_on_marked(marked)
         party = tab.selected or tab.leads_to
         if party is None:
             return ""
@@ -77,6 +79,12 @@ class ActingApp(AppWithPast):
             return reason
         refused = self._actions.refused_by_server(graph, party, how)
         return f"{refused} {self.key_name('refresh')} looks again." if refused else ""
+
+    def _act_on_marked(self, number: int) -> str:
+        """`2 marked: K ends both. escape clears the marks.`"""
+        which = {1: "it", 2: "both"}.get(number, "all of them")
+        ends, clears = self.key_name("terminate"), self.key_name("escape")
+        return f"{number:,} marked: {ends} ends {which}. {clears} clears the marks."
 
     def _refusal_of_advice(self, party: Party) -> str:
         graph = self.data.graph

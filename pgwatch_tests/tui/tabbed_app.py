@@ -31,6 +31,7 @@ from pgwatch_tests.tui.widgets.status_line import StatusLine
 from pgwatch_tests.tui.widgets.still_text import StillText
 from pgwatch_tests.tui.widgets.tab_bar import TabBar
 from pgwatch_tests.tui.widgets.tables.live_table import LiveTable
+from pgwatch_tests.tui.widgets.tables.row_table import HEAD
 from pgwatch_tests.tui.widgets.themes import DARK, THEMES, with_cursor
 
 _COPIED_SHOWN = 80
@@ -119,13 +120,27 @@ class TabbedApp(KeyedApp):
         self._number_tabs()
         self.refresh_bindings()
 
-    @property
-    def toast_line(self) -> int:
-        """The line below the names of the tabs: what a toast covers there is their underline, then heads."""
-        bar = self._bar
-        return (
-            bar.region.bottom - 1 if bar.is_attached and len(self.screen_stack) == 1 else super().toast_line
-        )
+    def toast_line(self, height: int) -> int:
+        """The last lines above the pane; the first ones of the tab where the selected row is there.
+
+        What keys act on is never covered, nor is the advice.
+        """
+        table, bar = self._tab.table, self._bar
+        if len(self.screen_stack) > 1 or not table.is_attached or not bar.is_attached:
+            return super().toast_line(height)
+        top, bottom = bar.region.bottom - 1, table.region.bottom
+        if not table.row_count:
+            return max(top, self._panes.region.bottom - height)
+        selected = table.region.y + HEAD + table.cursor_row - round(table.scroll_y)
+        if not table.show_cursor or bottom - height > selected:
+            return max(top, bottom - height)
+        if top + height <= selected:
+            return top
+        return selected - height if selected >= height else selected + 1
+
+    @on(LiveTable.RowHighlighted)
+    def _clear_selected_row(self) -> None:
+        self._place()
 
     # The open tab.
 
@@ -137,6 +152,7 @@ class TabbedApp(KeyedApp):
         """Draws the open tab only; the others catch up when they are opened."""
         tab = self._tab
         tab.show(self.data, self._filter_line.of(self._active))
+        self._place()
         self._number_tabs()
         offered = tuple(self.why_not(action) for action in TAB_ACTIONS)
         if offered != self._offered:
@@ -163,6 +179,8 @@ class TabbedApp(KeyedApp):
         if self._is_closing:
             return
         self._filter_line.show(tab)
+        if tab != self._active:
+            self.drop_toasts_of_tab()
         # The focus is in the table before the next key, which may be for a row.
         self._activate(tab)
         self._show_tab()
@@ -188,7 +206,7 @@ class TabbedApp(KeyedApp):
         """Switches the open tab to its next sort order or grouping."""
         self._tab.turned = False
         if told := self._tab.sort_next():
-            self.notify(told)
+            self.notify(told, about="order")
         self.keep_order()
 
     def action_turn(self) -> None:
@@ -233,7 +251,7 @@ class TabbedApp(KeyedApp):
             self._show_tab()
             self.keep_order()
         else:
-            self.notify(f"{self._tab.TITLE} can't be sorted by {head}.", timeout=2)
+            self.notify(f"{self._tab.TITLE} can't be sorted by {head}.", timeout=2, about="order")
 
     def keep_order(self) -> None:
         """Called once the order of the open tab was changed."""
@@ -245,7 +263,7 @@ class TabbedApp(KeyedApp):
     def copy_one_of(self, offered: Sequence[tuple[str, str]]) -> None:
         """Copies the first of these; called again with the same, the next one."""
         if not offered:
-            self.notify("Nothing to copy in this row.", timeout=2)
+            self.notify("Nothing to copy in this row.", timeout=2, about="copy")
             return
         before, last = self._copied
         number = (last + 1) % len(offered) if offered == before else 0
@@ -255,7 +273,7 @@ class TabbedApp(KeyedApp):
         others = [one for one, _ in offered if one != what]
         more = f"; {self.key_name('copy')} again copies {others[0]}" if others else ""
         copied = f"Copied {what}{self.as_of}: {plain(text, _COPIED_SHOWN)}{more}"
-        self.notify(copied, timeout=4, markup=False)
+        self.notify(copied, timeout=4, markup=False, about="copy")
 
     @property
     def as_of(self) -> str:
@@ -265,12 +283,12 @@ class TabbedApp(KeyedApp):
     def action_next_root(self, step: int) -> None:
         """Goes to the next root blocker, or the previous one."""
         if told := self._tab.next_root(step):
-            self.notify(told, timeout=3)
+            self.notify(told, timeout=3, about="way")
 
     def action_next_deadlock(self) -> None:
         """Goes to the next deadlock."""
         if told := self._tab.next_deadlock():
-            self.notify(told, timeout=3)
+            self.notify(told, timeout=3, about="way")
 
     def action_export(self) -> None:
         """Writes what the open tab shows to a JSON file."""

@@ -40,7 +40,9 @@ async def test_on_a_waiter_the_root_is_asked_about_first(
     async with app.run_test(notifications=True, size=(140, 40)) as pilot:
         await settled(pilot)
         await pilot.press(*["down"] * rows, "K")
-        await until_drawn(pilot, f"End the session of test_root (gw0, pid 1), for which {who} waits?")
+        await until_drawn(
+            pilot, f"{who} waits for test_root (gw0, pid 1). End the session of test_root (gw0)?"
+        )
         asked = dialog_text(app)
         assert f"b {who} instead" in screen_text(app)
         assert "Frees nobody at once. Then test_root" not in asked
@@ -50,7 +52,9 @@ async def test_on_a_waiter_the_root_is_asked_about_first(
         assert told in dialog_text(app)
         assert "b test_root (gw0, pid 1) instead" in screen_text(app)
         await pilot.press("b")
-        await until_drawn(pilot, f"End the session of test_root (gw0, pid 1), for which {who} waits?")
+        await until_drawn(
+            pilot, f"{who} waits for test_root (gw0, pid 1). End the session of test_root (gw0)?"
+        )
         await confirm(pilot)
         await settled(pilot)
     [action] = doing.asked
@@ -64,7 +68,10 @@ async def test_a_cancel_of_a_waiter_ends_an_idle_root() -> None:
     async with app.run_test(size=(140, 40)) as pilot:
         await settled(pilot)
         await pilot.press("down", "C")
-        await until_drawn(pilot, "End the session of test_root (gw0, pid 1), for which test_")
+        drawn = await until_drawn(
+            pilot, "waits for test_root (gw0, pid 1). End the session of test_root (gw0)?"
+        )
+        assert "test_2 (gw2, pid 2) waits" in drawn
         await pilot.press("b")
         await until_drawn(pilot, "Cancel the UPDATE of test_2 (gw2, pid 2)?")
         await confirm(pilot)
@@ -114,6 +121,26 @@ async def test_one_key_does_what_the_advice_says() -> None:
     assert (action.how, action.pid) == ("terminate", 1)
 
 
+async def test_the_advice_isnt_about_marked_rows_and_their_end_says_what_is_lost() -> None:
+    doing = Doing()
+    _, app = dashboard(chain(), doing)
+    async with app.run_test(notifications=True, size=(140, 40)) as pilot:
+        await settled(pilot)
+        await pilot.press("space", "space", "A")
+        await settled(pilot)
+        assert len(app.screen_stack) == 1
+        assert "2 marked: K ends both. escape clears the marks." in [
+            one.message for one in app._notifications
+        ]
+        await pilot.press("K")
+        asked = await until_drawn(pilot, "End 2 sessions: pid 1 and 2?")
+        assert "Their transactions are lost." in asked
+        await pilot.press("n")
+        await pilot.press("escape", "A")
+        await until_drawn(pilot, "End the session of test_root (gw0)?")
+    assert doing.asked == []
+
+
 async def test_marked_rows_are_acted_on_together() -> None:
     doing = Doing()
     sessions = tuple(session(pid, f"psql {pid}", "idle") for pid in (1, 2, 3))
@@ -136,6 +163,7 @@ async def test_marked_rows_are_acted_on_together() -> None:
         await pilot.press("K")
         drawn = await until_drawn(pilot, "End 2 sessions: pid 1 and 3?")
         assert "psql 3, idle, blocks nobody" in drawn
+        assert "Their connections are lost." in drawn
         await confirm(pilot)
         await settled(pilot)
         assert "✓ psql" not in screen_text(app)

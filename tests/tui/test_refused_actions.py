@@ -74,7 +74,7 @@ async def test_the_question_is_about_the_one_that_may_be_ended() -> None:
         await until_drawn(pilot, "End the session of test_2 (gw2, pid 2)?")
         assert "refuse" not in dialog_text(app)
         await pilot.press("b")
-        await until_drawn(pilot, "End the session of test_root (gw0, pid 1), for which test_2")
+        await until_drawn(pilot, "test_2 (gw2, pid 2) waits for test_root (gw0, pid 1).")
         assert "The server will refuse this: it belongs to the superuser owner" in dialog_text(app)
 
 

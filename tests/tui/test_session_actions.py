@@ -34,7 +34,7 @@ async def test_the_question_names_whom_it_is_about(size: tuple[int, int]) -> Non
             "End the session of test_root (gw0, pid 1)?",
             f"pid          1 of app in test_app, since {clock(MOMENT - timedelta(seconds=60))}",
             "gw0 tests/test_booking.py::test_root",
-            "idle in transaction for 2.0 s",
+            f"idle in transaction since {clock(MOMENT - timedelta(seconds=2))}",
             "y yes",
         ):
             assert words in drawn

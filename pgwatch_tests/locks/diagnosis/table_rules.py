@@ -208,6 +208,16 @@ def queue_in_words(root: RootBlocker) -> str:
     return f", and {queued:,} more {'queue' if queued > 1 else 'queues'} behind that" if queued else ""
 
 
+def _rest_goes_on(freed: int, left: int) -> str:
+    """`1 of the other 3 goes on`: of those that still wait, how many can continue."""
+    if not freed:
+        return "frees nobody yet"
+    if freed == left == 1:
+        return "the other one goes on"
+    of_all = f"{freed:,} of the other {left:,}" if freed < left else f"the other {left:,}"
+    return f"{of_all} {'goes' if freed == 1 else 'go'} on"
+
+
 def unblock_now(root: RootBlocker) -> str:
     """Returns what frees those that wait now: where a queue is behind one, in which order, or both choices.
 
@@ -226,15 +236,15 @@ def unblock_now(root: RootBlocker) -> str:
     if edge.waiter in alone:
         follow = "follow" if queued > 1 else "follows"
         frees += f", the {kind}{'' if len(alone) == 1 else ' too'}; {queued:,} behind it {follow}"
-    if behind > len(alone) or (behind == len(alone) and not root.is_idle):
+    if behind and (behind > len(alone) or (behind == len(alone) and not root.is_idle)):
         end = root.free().replace("its", "the blocker's", 1)
         left = release(root.graph, edge.waiter)
         if left.next == root.party:
             still = len(root.graph.wait_for_alone(root.party, (edge.waiter,)))
-            of_all = f" of {left.blocks:,}" if still < left.blocks else ""
+            goes = f"the {behind:,} behind it go" if behind > 1 else "the one behind it goes"
             return (
-                f"To unblock now, first cancel {cancel}: frees {behind:,} at once. "
-                f"Then {end}: frees {still or 'nobody'}{of_all}."
+                f"To unblock now, first cancel {cancel}: it fails, but {goes} on at once. "
+                f"Then {end}: {_rest_goes_on(still, left.blocks)}."
             )
         return f"To unblock now, cancel {cancel}: frees {behind:,} at once. Or {end}: {frees}."
     end = f"{root.free()}: {frees}{f' ({vain})' if vain else ''}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import timedelta
 
 from pgwatch_tests.locks.actions.action import Action, Outcome, SessionAction, is_idle
 from pgwatch_tests.locks.diagnosis.evidence import patience
@@ -10,9 +11,8 @@ from pgwatch_tests.locks.graph.lock_graph import LockGraph
 from pgwatch_tests.locks.graph.release import release
 from pgwatch_tests.locks.model import Party, Session
 from pgwatch_tests.locks.waits import statement_text
-from pgwatch_tests.reports.locks.lock_tree import lock_facts
+from pgwatch_tests.reports.locks.lock_tree import lock_since
 from pgwatch_tests.reports.locks.test_labels import name_of
-from pgwatch_tests.text import durations
 from pgwatch_tests.text.numbers import plural
 from pgwatch_tests.text.plain_text import one_line, plain
 from pgwatch_tests.text.times import clock
@@ -31,10 +31,14 @@ def question(action: Action, statement: str = "statement", who: str = "") -> str
 def question_about(graph: LockGraph, action: Action, waiter: Action | None = None) -> str:
     """The question about an action, with the kind of statement that a cancel is about: `ALTER TABLE`.
 
-    With `waiter`, which was asked about and waits for it, that one is named, too.
+    With `waiter`, which was asked about and waits for it, that one is named first, and that it waits:
+    `test_b (gw1, pid 3) waits for test_a (gw0, pid 2). End the session of test_a (gw0)?`
     """
-    words = question(action, _kind(graph, action))
-    return words if waiter is None else f"{words.removesuffix('?')}, for which {_whom(waiter)} waits?"
+    kind = _kind(graph, action)
+    if waiter is None:
+        return question(action, kind)
+    asks = question(action, kind, _short(graph, action.party))
+    return f"{_whom(waiter)} waits for {_whom(action)}. {asks}"
 
 
 def _kind(graph: LockGraph, action: Action) -> str:
@@ -140,9 +144,12 @@ def doing(action: Action) -> str:
 
 
 def facts(graph: LockGraph, action: Action) -> list[tuple[str, str]]:
-    """Whom it is about, as it was seen in `graph`, and what that waits for: name and plain text."""
+    """Whom it is about, as it was seen in `graph`, and what that waits for: name and plain text.
+
+    Times of day, since the facts are read while the clock goes on.
+    """
     pairs = _session_facts(graph, action) if isinstance(action, SessionAction) else _prepared(graph, action)
-    pairs += [("wait", fact) for fact in lock_facts(graph, action.party)[:1]]
+    pairs.append(("wait", lock_since(graph, action.party)))
     return [(name, words) for name, words in pairs if words]
 
 
@@ -203,6 +210,24 @@ def in_vain(graph: LockGraph, action: Action) -> bool:
     )
 
 
+def cost_of_all(graph: LockGraph, actions: Sequence[Action]) -> str:
+    """What is lost by several actions, as a sentence; empty where `advice_of_all` says that.
+
+    `The transactions of 2 of these are lost.`
+    """
+    ended = [one for one in actions if isinstance(one, SessionAction) and one.how == "terminate"]
+    sessions = [graph.sessions.get(one.party) for one in ended]
+    idle = [one for one in sessions if one is not None and one.state == "idle"]
+    if not ended:
+        cancelled = [one for one in actions if isinstance(one, SessionAction) and not in_vain(graph, one)]
+        return "Their statements fail." if len(cancelled) > 1 else "Its statement fails." * len(cancelled)
+    if len(idle) == len(ended):
+        return "Their connections are lost."
+    if idle:
+        return "Their connections are lost, and what they have not committed."
+    return "Their transactions are lost."
+
+
 def advice_of_all(graph: LockGraph, actions: Sequence[Action], instead: str) -> list[str]:
     """What to think of before several actions; `instead` says how to end the sessions: `press K`."""
     lines = []
@@ -218,8 +243,9 @@ def _just_begun(graph: LockGraph, party: Party) -> list[str]:
     """That whoever blocks, the party or its root, may go on without being told to."""
     root = graph.root_of(party) or party
     just_begun = patience(graph.sessions.get(root)) if graph.blocks(root) else ""
-    who = "It" if root == party else plain(graph.who(root))
-    return [f"{who} {just_begun}."] if just_begun else []
+    who = "it" if root == party else plain(graph.who(root))
+    # It is read a while later.
+    return [f"When you asked, {who} had {just_begun.removeprefix('has ')}."] if just_begun else []
 
 
 def key_of_waiter(waiter: Action) -> str:
@@ -304,7 +330,7 @@ def _session_facts(graph: LockGraph, action: SessionAction) -> list[tuple[str, s
     state = "hidden: needs pg_monitor" if session.hidden else plain(session.state or "")
     age_s = session.query_age_s if session.state == "active" else session.state_age_s
     if age_s is not None:
-        state += f" for {durations.in_words(age_s)}"
+        state += f" since {clock(graph.snapshot.sampled_at - timedelta(seconds=age_s))}"
     whose = f"{session.pid} of {plain(session.user or '?')} in {plain(session.database or '?')}"
     return [
         ("test" if session.identity is not None else "application", name_of(session)),
@@ -316,11 +342,13 @@ def _session_facts(graph: LockGraph, action: SessionAction) -> list[tuple[str, s
 
 def _prepared(graph: LockGraph, action: Action) -> list[tuple[str, str]]:
     prepared = graph.prepared[action.party]
+    age_s = prepared.age_s
+    at = "" if age_s is None else f"at {clock(graph.snapshot.sampled_at - timedelta(seconds=age_s))}"
     return [
         ("gid", plain(prepared.gid)),
         ("owner", plain(prepared.user or "?")),
         ("database", plain(prepared.database or "?")),
-        ("prepared", f"{durations.in_words(prepared.age_s)} ago"),
+        ("prepared", at),
     ]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import timedelta
 from itertools import groupby, islice
 
 from pgwatch_tests.locks.diagnosis.evidence import Diagnosis
@@ -19,6 +20,7 @@ from pgwatch_tests.reports.verdict.verdict import LOCKS_ONLY, Facts, clauses
 from pgwatch_tests.text import durations
 from pgwatch_tests.text.numbers import plural
 from pgwatch_tests.text.plain_text import one_line, plain
+from pgwatch_tests.text.times import clock
 
 NOTHING_BLOCKED = "Nothing is blocked."
 _WIDTH = 100
@@ -273,11 +275,22 @@ def lock_facts(graph: LockGraph, party: Party) -> list[str]:
     return lines
 
 
+def lock_since(graph: LockGraph, party: Party) -> str:
+    """What a party waits for first, and since which time of day; empty if it doesn't wait."""
+    edge = next((edge for group in graph.groups.get(party, ()) for edge in group.edges), None)
+    if edge is None:
+        return ""
+    begun = graph.snapshot.sampled_at - timedelta(seconds=edge.wait_s or 0.0)
+    return f"since {clock(begun)} for {_what(graph, edge)}"
+
+
 def _lock_fact(graph: LockGraph, edge: Edge) -> str:
+    return f"{_verb(edge)} {durations.in_words(edge.wait_s)} for {_what(graph, edge)}"
+
+
+def _what(graph: LockGraph, edge: Edge) -> str:
     held = f", held as {lock_modes.in_words(edge.lock.held_mode)}" if edge.lock.held_mode else ""
     mode = f" as {lock_modes.in_words(edge.lock.mode)}" if edge.lock.mode else ""
     beside = _beside(graph, edge)
-    return (
-        f"{_verb(edge)} {durations.in_words(edge.wait_s)} for {_waits_for(edge)}{mode}, "
-        f"behind {plain(graph.who(edge.blocker))}{held}{f'; {beside}' if beside else ''}"
-    )
+    behind = f"behind {plain(graph.who(edge.blocker))}{held}{f'; {beside}' if beside else ''}"
+    return f"{_waits_for(edge)}{mode}, {behind}"

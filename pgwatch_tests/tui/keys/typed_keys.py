@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
+
 from textual import events
 from textual.app import App
+from textual.await_complete import AwaitComplete
 from textual.binding import ActiveBinding
 from textual.screen import Screen
 from textual.widget import Widget
@@ -14,6 +17,7 @@ from pgwatch_tests.tui.screens.question import QUIET_S, QuestionScreen
 LEAVING = "ctrl+c"
 """Leaves the program from any screen, also where a line is typed: what a terminal's user expects of it."""
 _QUITTING = "q"
+_ANSWERS = ("y", "n", "escape", _QUITTING)
 STOPPING = "ctrl+z"
 """Would stop a process of the shell; a dashboard stays, and says why."""
 
@@ -23,12 +27,23 @@ class AppInTypedOrder(App[int]):
 
     Textual dispatches a key to the focused widget, and acts once it bubbles up. Of a burst `/Kate` all five
     keys are with the table by then: the first opens the filter, but `K` ends a session.
-    A key that has answered a question, pressed twice or held down, does nothing else for a moment.
+    A key that has answered a question, pressed twice or held down, does nothing else for a moment. Neither
+    does an answer to a question that has just closed by itself: `q` would leave.
     Ctrl+C leaves and Ctrl+Z is refused with a reason, whatever is open.
     """
 
     _answered: tuple[str, float] = ("", 0.0)
     """The last key that has answered a question, and when it came last, by the clock of `events.Key.time`."""
+    _left_alone_s = -math.inf
+    """When a question last closed without a key of its own, by that clock."""
+    _is_answering = False
+    """Whether a key is having its effect on a question."""
+
+    def pop_screen(self) -> AwaitComplete:
+        """Takes the topmost screen away; notes when a question goes that no key has closed."""
+        if isinstance(self.screen, QuestionScreen) and not self._is_answering:
+            self._left_alone_s = events.Event().time
+        return super().pop_screen()
 
     async def on_event(self, event: events.Event) -> None:
         if isinstance(event, events.Key) and not event.is_forwarded:
@@ -49,10 +64,18 @@ class AppInTypedOrder(App[int]):
             return
         if isinstance(screen, QuestionScreen):
             if screen.takes(key):
-                await self._do(key, screen, focused)
+                self._is_answering = True
+                try:
+                    await self._do(key, screen, focused)
+                finally:
+                    self._is_answering = False
                 if self.screen is not screen and key.key != _QUITTING:
                     self._answered = key.key, key.time
             return
+        if key.key in _ANSWERS and key.time - self._left_alone_s < QUIET_S:
+            return
+        # Whoever types a command has seen that nothing is asked.
+        self._left_alone_s = -math.inf
         if key.key == self._answered[0] and key.time - self._answered[1] < QUIET_S:
             self._answered = key.key, key.time
             return

@@ -18,6 +18,7 @@ from pgwatch_tests.reports.locks.action_text import (
     advice_of_all,
     consequence,
     cost,
+    cost_of_all,
     facts,
     in_short,
     instead,
@@ -103,6 +104,7 @@ class ConfirmScreen(QuestionScreen[tuple[Action, ...] | None]):
         lines = [
             *filter(None, [self._note]),
             *refused_of_all(refusals),
+            *filter(None, [cost_of_all(graph, actions)]),
             *advice_of_all(graph, actions, "press K"),
         ]
         return Question(question_of_all(actions), tuple(facts_of_all), "\n".join(lines), hanging=NAMES)

@@ -79,10 +79,10 @@ def test_a_cancel_of_an_idle_session_is_not_said_to_free_anybody(state: str, how
 def test_the_question_says_that_a_blocker_may_go_on_by_itself(age_s: float, is_told: bool) -> None:
     root = replace(session(1, state="idle in transaction"), state_age_s=age_s)
     graph = LockGraph(snapshot((edge(2, 1), edge(3, 2)), (root,)))
-    just_begun = "has been idle for 0.2 s only, and may go on by itself."
-    for pid, who in ((1, "It"), (2, "test_1 (gw1, pid 1)")):
+    just_begun = "had been idle for 0.2 s only, and may go on by itself."
+    for pid, who in ((1, "it"), (2, "test_1 (gw1, pid 1)")):
         told = advice(graph, action_on(graph, Party(pid), "terminate"), "press K")
-        assert (f"{who} {just_begun}" in told) == is_told
+        assert (f"When you asked, {who} {just_begun}" in told) == is_told
 
 
 TABLE, ROW = LockTag("relation", 5, 16400), LockTag("transactionid", transactionid=700)

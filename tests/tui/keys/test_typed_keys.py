@@ -249,3 +249,48 @@ async def test_no_twice_asks_once() -> None:
         burst(app, "n", "n")
         await settled(pilot)
         assert len(app.screen_stack) == 1
+
+
+@pytest.mark.parametrize("answer", ["q", "y", "n", "escape"])
+async def test_an_answer_to_a_question_that_just_closed_by_itself_does_nothing(answer: str) -> None:
+    app = dashboard(Doing())
+    async with app.run_test(size=(80, 24), notifications=True) as pilot:
+        await settled(pilot)
+        app.notify("A message that escape dismisses.", timeout=60)
+        burst(app, "K")
+        await until(pilot, lambda: takes_yes(app))
+        app.notify("A message that escape dismisses.", timeout=60)
+        assert isinstance(app.screen, ConfirmScreen)
+        app.screen.action_leave()
+        burst(app, answer)
+        await settled(pilot)
+        assert app.is_running
+        assert app.clipboard == ""
+        assert [one.message for one in app._notifications] == ["A message that escape dismisses."]
+
+
+async def test_after_a_question_that_closed_by_itself_a_command_is_one_at_once() -> None:
+    app = dashboard(Doing())
+    async with app.run_test(size=(80, 24)) as pilot:
+        await settled(pilot)
+        burst(app, "K")
+        await until(pilot, lambda: takes_yes(app))
+        assert isinstance(app.screen, ConfirmScreen)
+        app.screen.action_leave()
+        burst(app, "slash", "q")
+        await settled(pilot)
+        assert filter_text(app) == "q"
+
+
+async def test_q_leaves_a_moment_after_a_question_closed_by_itself() -> None:
+    app = dashboard(Doing())
+    async with app.run_test(size=(80, 24)) as pilot:
+        await settled(pilot)
+        burst(app, "K")
+        await until(pilot, lambda: takes_yes(app))
+        assert isinstance(app.screen, ConfirmScreen)
+        app.screen.action_leave()
+        later = events.Key("q", "q")
+        later.time += 2 * QUIET_S
+        app.post_message(later)
+        await until(pilot, lambda: not app.is_running)
