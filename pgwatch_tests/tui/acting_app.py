@@ -13,6 +13,7 @@ from pgwatch_tests.locks.model import Party
 from pgwatch_tests.reports.verdict.verdict import subject
 from pgwatch_tests.tui.app_with_past import AppWithPast
 from pgwatch_tests.tui.session_actions import SessionActions
+from pgwatch_tests.tui.tabs.tab_place import LEAKS
 from pgwatch_tests.tui.widgets.tables.live_table import LiveTable
 from pgwatch_tests.tui.workers import start_worker
 
@@ -38,10 +39,17 @@ class ActingApp(AppWithPast):
         self.set_interval(_RIGHTS_EVERY_S, self.look_at_rights)
 
     def tab_mounted(self, tab: DashboardTab) -> None:
-        """Gives it what tells more of the selected session."""
+        """Gives it what tells more of the selected session, and hears of what is confirmed in it."""
         super().tab_mounted(tab)
+        tab.confirmed = self._removal_confirmed
         if self._reads_more:
             self._equip(tab)
+
+    def _removal_confirmed(self) -> None:
+        """Lets Leaks go on to the next row once the selected one has gone."""
+        leaks = self._tabs.get(LEAKS)
+        if leaks is not None and leaks.has_table:
+            leaks.let_go()
 
     def _equip(self, tab: DashboardTab) -> None:
         if self._read_held is not None:

@@ -13,7 +13,7 @@ from textual.dom import DOMNode
 
 from pgwatch_tests.tui.keys.commands import Command, told_bindings
 from pgwatch_tests.tui.keys.key_bindings import DETAIL_KEY
-from pgwatch_tests.tui.keys.tab_keys import OWN_KEYS
+from pgwatch_tests.tui.keys.tab_keys import OF_SOME_ROWS, OWN_KEYS
 from pgwatch_tests.tui.keys.typed_keys import STOPPING
 from pgwatch_tests.tui.later_tabs import AppWithLaterTabs
 from pgwatch_tests.tui.screens.help import HelpScreen
@@ -61,11 +61,15 @@ class KeyedApp(AppWithLaterTabs):
 
         Where that tab has another use for it, the way over the list of all commands: `^p Pause`.
         """
-        own, everywhere = self._bound_in(title or self._tab.TITLE), self._bound_in("")
+        title = title or self._tab.TITLE
+        own, everywhere = self._bound_in(title), self._bound_in("")
         if found := next((one for one in own if one.id == id_), None):
             return self._written(found)
         if found := next((one for one in everywhere if one.id == id_), None):
-            hidden = any(one.key == found.key and one.id != id_ and self._does_something(one) for one in own)
+            others_use = [one for one in own if one.key == found.key and one.id != id_]
+            hidden = any(
+                (title, one.id) not in OF_SOME_ROWS and self._does_something(one) for one in others_use
+            )
             return f"^p {found.description}" if hidden else self._written(found)
         others = map(self._bound_in, self._titles.values())
         return next((self._written(one) for group in others for one in group if one.id == id_), "")

@@ -174,7 +174,7 @@ class TabbedApp(KeyedApp):
 
     async def open_tab(self, tab: str) -> None:
         """Opens the tab of that pane, at the session that the selected row was about."""
-        leads_to = self._tab.leads_to if self._tab.is_mounted else None
+        leads_to = self._tab.party_for(tab) if self._tab.is_mounted else None
         await self._mount_tab(tab)
         if self._is_closing:
             return

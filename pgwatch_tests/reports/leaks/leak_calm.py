@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from pgwatch_tests.leaks.model import LeakReport
+from pgwatch_tests.leaks.model import LeakReport, Leftover
 from pgwatch_tests.reports.leaks import leak_words
+from pgwatch_tests.reports.locks.test_labels import label_of_test
 from pgwatch_tests.reports.render.detail_text import KeyName, Line
-from pgwatch_tests.text.numbers import at_least, plural
+from pgwatch_tests.text.numbers import at_least, named, plural
 from pgwatch_tests.text.plain_text import plain, shortened_middle
 from pgwatch_tests.text.times import clock
 from pgwatch_tests.text.toned_text import Tone, Toned
 
+_LONGEST_TEST = 32
+"""Characters of a test's name in a sentence about the sessions that are left."""
+_MOST_NAMED = 2
 _LONGEST_DATABASE = 24
 """Characters of a database's name in front of its figures."""
 
@@ -62,15 +66,30 @@ def summary(report: LeakReport, grouping: str, trouble: str) -> Line:
 
 
 def left_by_sweeps(report: LeakReport, keys: KeyName, *, acts: bool) -> str:
-    """`1 session is left, too: 3, then K`: what tests left that no sweep removes, and the way to it.
+    """`1 session is left, too (test_create): 3, then K`: what no sweep removes, and the way to it.
 
     Empty without such a session. `keys` names those of the Leaks tab; with `acts`, one ends sessions.
     """
-    left = sum(one.session is not None for one in report.leftovers)
+    left = left_sessions(report)
     if not left:
         return ""
+    whose = named(list(dict.fromkeys(map(session_name, left))), _MOST_NAMED)
     ends = f", then {keys('terminate')}" if acts else ""
-    return f"{plural(left, 'session')} {'is' if left == 1 else 'are'} left, too: {keys('leaks')}{ends}"
+    number = f"{plural(len(left), 'session')} {'is' if len(left) == 1 else 'are'} left, too"
+    return f"{number} ({whose}): {keys('leaks')}{ends}"
+
+
+def left_sessions(report: LeakReport) -> list[Leftover]:
+    """The leftovers that are sessions, each session once."""
+    found = {one.session: one for one in reversed(report.leftovers) if one.session is not None}
+    return list(reversed(found.values()))
+
+
+def session_name(left: Leftover) -> str:
+    """`test_create`, the test or application of a session that was left; `pid 4711` if it named none."""
+    if left.test:
+        return shortened_middle(label_of_test(left.test).name, _LONGEST_TEST)
+    return plain(left.name) if left.session is None else f"pid {left.session.pid}"
 
 
 def some(number: int, noun: str, *, is_all: bool) -> str:

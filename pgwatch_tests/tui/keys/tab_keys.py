@@ -33,21 +33,41 @@ GROUP_KEYS = key_bindings(
 )
 """Of the Sessions tab."""
 
-LEAK_KEYS = key_bindings(
-    ("w", "sweep_this", "sweep-this", "Sweep this", "Plan a sweep of just this row, or ask whether it goes"),
+_REMOVE_KEYS = key_bindings(
+    ("K", "remove_this", "remove-this", "Drop", "Drop the schema, or roll back, in this row: asks first"),
 )
 
-SWEEP_KEYS = key_bindings(
-    ("p", "preview", "preview", "Preview", "Preview what a sweep would delete; changes nothing"),
-    ("w", "sweep", "sweep", "Sweep", "Preview, confirm, then sweep"),
-    ("K", "remove_this", "remove-this", "Drop", "Drop the schema, or roll back, in this row: asks first"),
-    ("a", "min_age", "min-age", "Min age", "Change the minimum age of what is swept", HIDDEN),
-    ("escape", "end", "end-sweep", "Stop", "Stop the sweep after its batch; again: now"),
-    ("s", "next_section", "section", "Next", "Switch between plan, jobs and history"),
-    ("n", "run_job", "run-job", "Run now", "Run the selected job now"),
-    ("o", "pause_job", "pause-job", "Pause job", "Pause or resume the selected job"),
-    ("r", "reload", "reload", "Refresh", "Read jobs and history, poll, count leaks", HIDDEN),
-)
+LEAK_KEYS: list[BindingType] = [
+    *key_bindings(
+        (
+            "w",
+            "sweep_this",
+            "sweep-this",
+            "Sweep this",
+            "Plan a sweep of just this row, or ask whether it goes",
+        )
+    ),
+    *_REMOVE_KEYS,
+]
+
+SWEEP_KEYS: list[BindingType] = [
+    *key_bindings(
+        ("p", "preview", "preview", "Preview", "Preview what a sweep would delete; changes nothing"),
+        ("w", "sweep", "sweep", "Sweep", "Preview, confirm, then sweep"),
+    ),
+    *_REMOVE_KEYS,
+    *key_bindings(
+        ("a", "min_age", "min-age", "Min age", "Change the minimum age of what is swept", HIDDEN),
+        ("escape", "end", "end-sweep", "Stop", "Stop the sweep after its batch; again: now"),
+        ("s", "next_section", "section", "Next", "Switch between plan, jobs and history"),
+        ("n", "run_job", "run-job", "Run now", "Run the selected job now"),
+        ("o", "pause_job", "pause-job", "Pause job", "Pause or resume the selected job"),
+        ("r", "reload", "reload", "Refresh", "Read jobs and history, poll, count leaks", HIDDEN),
+    ),
+]
+
+OF_SOME_ROWS = (("Leaks", "remove-this"),)
+"""Titles of tabs, and ids of their keys that are the dashboard's in all but some rows."""
 
 OWN_KEYS: Mapping[str, tuple[BindingType, ...]] = {
     "Locks": (*TABLE_KEYS, *FOLD_KEYS),

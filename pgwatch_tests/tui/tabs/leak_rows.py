@@ -70,7 +70,7 @@ class LeakRow:
     part: SweepPart | None = None
     """What `w` plans to sweep; None if no sweep removes it."""
     asks: bool = False
-    """Whether `w` asks whether it goes, instead: somebody has to see what it is."""
+    """Whether `K`, and `w`, ask whether it goes, instead: somebody has to see what it is."""
     why_not_swept: str = ""
     table: str = ""
     """The table whose rows `enter` reads, `schema.table`; empty for anything else."""
@@ -95,6 +95,8 @@ class LeakKeys:
     """Whether a key removes what no sweep does, after a question."""
     min_age_s: float | None = None
     """The minimum age of what sweeps take, in seconds; None without sweeps."""
+    is_past: bool = False
+    """Whether a moment of the past is looked at: the keys do nothing then."""
 
     @property
     def sweeps_this(self) -> str:
@@ -102,9 +104,14 @@ class LeakKeys:
         return f"{self.name('sweep-this')} plans a sweep of just this"
 
     @property
+    def in_past(self) -> LeakKeys:
+        """The same for a moment of the past, from which nothing is swept or ended."""
+        return replace(self, sweeps=False, acts=False, min_age_s=None, is_past=True)
+
+    @property
     def asks_about_this(self) -> str:
-        """`w removes it, after a question`"""
-        return f"{self.name('sweep-this')} removes it, after a question"
+        """`K removes it, after a question`"""
+        return f"{self.name('remove-this')} removes it, after a question"
 
     @property
     def ends_it(self) -> str:
@@ -263,6 +270,7 @@ def _leftover_row(one: Leftover, before: _Before | None, keys: LeakKeys) -> Leak
     part = leak_remedies.part_of_leftover(one)
     to_ask = leak_remedies.part_to_ask_about(one) if keys.removes else None
     does = [keys.asks_about_this] if to_ask else [keys.sweeps_this] if keys.sweeps and part else []
+    does = [] if keys.is_past else does
     does += [keys.ends_it] if keys.acts and one.session is not None else []
     return LeakRow(
         row,

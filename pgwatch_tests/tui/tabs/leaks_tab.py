@@ -45,8 +45,8 @@ if TYPE_CHECKING:
 class LeaksTab(DashboardTab):
     """Shows the latest leak report.
 
-    `read_rows` reads the rows of one table on demand; with `sweeps`, `w` asks for a plan, or a question, by
-    PlanSweep; with `acts`, keys end sessions.
+    `read_rows` reads the rows of one table on demand; with `sweeps`, `w` asks for a plan, and `K` for the
+    question whether something goes, by PlanSweep; with `acts`, keys end sessions.
     """
 
     TITLE = "Leaks"
@@ -122,6 +122,11 @@ class LeaksTab(DashboardTab):
         row = self._row
         return None if row is None or row.session is None else self._now(row.session)
 
+    def party_of(self, key: str) -> Party | None:
+        """The session of a row, whether or not it is there still."""
+        row = self._rows.get(key)
+        return None if row is None or row.session is None else Party(row.session.pid)
+
     @property
     def _graph(self) -> LockGraph | None:
         return None if self._data is None else self._data.graph
@@ -157,9 +162,16 @@ class LeaksTab(DashboardTab):
         is_missing = action == "sweep_this" and not self._keys.sweeps
         return "This dashboard has no sweeps." if is_missing else ""
 
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Whether a key does anything now; None: it doesn't, and `why_not` says why."""
+        if action == "remove_this" and not (self._row and self._row.asks):
+            # Of any other row the key is the dashboard's, which ends sessions.
+            return False
+        return super().check_action(action, parameters)
+
     def why_not(self, action: str, parameters: tuple[object, ...] = ()) -> str:
         row = self._row
-        if action == "sweep_this" and (past := self.in_past()):
+        if action in ("sweep_this", "remove_this") and (past := self.in_past()):
             return past
         if action == "sweep_this" and row is None:
             return "No row is selected: there is nothing to sweep."
@@ -169,6 +181,9 @@ class LeaksTab(DashboardTab):
         left = None if row is None else row.session
         if action in ("act", "follow_advice", "mark") and left is not None and self._now(left) is None:
             return self._why_gone(left)
+        on_others = action in ("act", "follow_advice") and row is not None and left is None
+        if on_others and (elsewhere := self._where_sessions_are()):
+            return elsewhere
         if action in ("follow_advice", "mark") and left is not None:
             sessions, ends = self.key("sessions"), self.key("terminate")
             return f"{ends} ends this session; {sessions} opens Sessions with it selected."
@@ -176,10 +191,27 @@ class LeaksTab(DashboardTab):
             return "No statement is known that helps here: the detail says what does."
         return super().why_not(action, parameters)
 
+    def _where_sessions_are(self) -> str:
+        """Which row of this list is a session, where the selected one isn't; empty without any."""
+        numbers = [
+            (number, key) for number, key in enumerate(self.table.keys, 1) if self.party_of(key) is not None
+        ]
+        if not numbers or self._report is None:
+            return ""
+        number, key = numbers[0]
+        named = {one.session: leak_calm.session_name(one) for one in self._report.leftovers}
+        who = named[self._rows[key].session]
+        return f"The selected row is no session: that of {who} is row {number} of this list."
+
     @property
     def copyable(self) -> list[tuple[str, str]]:
         row = self._row
         return [] if row is None else [(one.what, one.text) for one in row.copies]
+
+    def let_go(self) -> None:
+        """Goes on to the next row once the selected one has gone, as was confirmed."""
+        super().let_go()
+        self.table.give_up()
 
     def open_detail(self) -> None:
         """Opens the row under the cursor in full; of a table, reads its rows."""
@@ -194,6 +226,10 @@ class LeaksTab(DashboardTab):
         row = self._row
         if row is not None and row.part is not None:
             self.post_message(self.PlanSweep(row.part, asks=row.asks))
+
+    def action_remove_this(self) -> None:
+        """Asks whether the selected schema or prepared transaction goes."""
+        self.action_sweep_this()
 
     @property
     def order(self) -> str:
@@ -216,7 +252,7 @@ class LeaksTab(DashboardTab):
 
     def redraw(self) -> None:
         report = self._report
-        built = report, self._trend.before, self._wanted
+        built = report, self._trend.before, self._wanted, self.in_past()
         if built != self._built:
             self._build()
             self._built = built
@@ -231,10 +267,11 @@ class LeaksTab(DashboardTab):
             self._by = by
             self.table.use(COLUMNS[by])
         everything: Sequence[LeakRow] = ()
+        keys = self._keys.in_past if self.in_past() else self._keys
         if report is not None and by == "test":
-            everything = test_rows(report, self._keys, self._trend.before)
+            everything = test_rows(report, keys, self._trend.before)
         elif report is not None:
-            everything = leak_rows(report, self._keys, self._trend.before)
+            everything = leak_rows(report, keys, self._trend.before)
         self._rows = {one.row.key: one for one in everything}
 
     def _show_rows(self) -> None:

@@ -179,7 +179,7 @@ def _removal(line: CauseLine, keys: KeyName) -> str:
     """`K removes it, after a question`; of several, where each has a row."""
     if len(line.to_ask) == 1:
         return f"{keys('remove-this')} removes it, after a question"
-    return f"{keys('leaks')} lists each: {keys('sweep-this')} removes it there, after a question"
+    return f"{keys('leaks')} lists each: {keys('remove-this')} removes it there, after a question"
 
 
 def detail_with_keys(line: CauseLine, keys: KeyName, *, acts: bool) -> Detail:

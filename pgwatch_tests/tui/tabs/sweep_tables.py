@@ -13,7 +13,7 @@ from textual.message import Message
 
 from pgwatch_tests.errors import PgwatchError
 from pgwatch_tests.history.model import HistoryEntry, JobState
-from pgwatch_tests.locks.model import LockSnapshot
+from pgwatch_tests.locks.model import LockSnapshot, Party
 from pgwatch_tests.reports.sweeps import sweep_json, sweep_lines
 from pgwatch_tests.text.plain_text import plain
 from pgwatch_tests.tui.screens.row import RowScreen
@@ -22,6 +22,7 @@ from pgwatch_tests.tui.tabs.sweep_desk import JobDesk, SweepDesk, SweepUnderWay
 from pgwatch_tests.tui.tabs.sweep_rows import COLUMNS, SweepsSection, next_sweep
 from pgwatch_tests.tui.tabs.sweeps_state import SweepsState
 from pgwatch_tests.tui.tabs.tab import DashboardTab, TabData
+from pgwatch_tests.tui.tabs.tab_place import LEAKS
 from pgwatch_tests.tui.widgets.detail_pane import DetailPane
 from pgwatch_tests.tui.widgets.still_text import StillText
 from pgwatch_tests.tui.widgets.tables.live_table import LiveTable
@@ -76,6 +77,7 @@ class SweepTables(DashboardTab):
 
     def take(self, data: TabData) -> None:
         self._snapshot, self._state.leaks = data.snapshot, data.leaks
+        self._state.in_past = bool(self.in_past())
         if not self._asked_for_history:
             self._reload_history()
 
@@ -107,6 +109,10 @@ class SweepTables(DashboardTab):
             line.say(self._under_way.progress(self.key("end-sweep")))
 
     # Rows and details.
+
+    def party_for(self, pane_id: str) -> Party | None:
+        """The session that the summary says is left, where the way to Leaks is for it."""
+        return self._state.left_party if pane_id == LEAKS else None
 
     def action_next_section(self) -> None:
         """Switches to the next table."""

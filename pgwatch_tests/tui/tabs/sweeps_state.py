@@ -8,6 +8,7 @@ from typing import Literal
 from pgwatch_tests.errors import PgwatchError, RefusedError
 from pgwatch_tests.history.model import HistoryEntry, JobState
 from pgwatch_tests.leaks.model import LeakReport
+from pgwatch_tests.locks.model import Party
 from pgwatch_tests.postgres.sessions.session import WorkCancelledError
 from pgwatch_tests.reports.leaks import leak_calm
 from pgwatch_tests.reports.leaks.leak_remedies import Copyable
@@ -42,12 +43,14 @@ cron = "30 2 * * *"   # or every = "15m\""""
 class SweepsState:
     """The data that the tab last read. A `trouble` says why the last read failed; empty if it didn't."""
 
-    acts: bool
+    may_act: bool
     """Whether sweeps are allowed, or only previews."""
     min_age_s: float
     """The minimum age of what is swept, in seconds."""
     key: KeyName
     key_in_leaks: KeyName
+    in_past: bool = False
+    """Whether a moment of the past is looked at: nothing is swept from there."""
     section: SweepsSection = "plan"
     report: SweepReport | None = None
     """The last preview or sweep."""
@@ -62,6 +65,11 @@ class SweepsState:
     jobs_trouble: str = ""
     history: tuple[HistoryEntry, ...] | None = None
     history_trouble: str = ""
+
+    @property
+    def acts(self) -> bool:
+        """Whether keys sweep now."""
+        return self.may_act and not self.in_past
 
     @property
     def next_section(self) -> SweepsSection:
@@ -90,11 +98,24 @@ class SweepsState:
     @property
     def left(self) -> str:
         """The sessions that no sweep ends, and the keys to them; empty if none, or of one table's sweep."""
+        leaks = self._leaks_beside
+        return "" if leaks is None else leak_calm.left_by_sweeps(leaks, self.key_in_leaks, acts=self.acts)
+
+    @property
+    def left_party(self) -> Party | None:
+        """The first of these sessions; None if there is none."""
+        leaks = self._leaks_beside if self.section == "plan" else None
+        left = [] if leaks is None else leak_calm.left_sessions(leaks)
+        return Party(left[0].session.pid) if left and left[0].session is not None else None
+
+    @property
+    def _leaks_beside(self) -> LeakReport | None:
+        """The latest count, if the last preview or sweep is of all of the same database."""
         leaks, report = self.leaks, self.report
         if leaks is None or report is None or leaks.database != report.database:
-            return ""
+            return None
         of_part = report.part is not None and not report.part.confirmed
-        return "" if of_part else leak_calm.left_by_sweeps(leaks, self.key_in_leaks, acts=self.acts)
+        return None if of_part else leaks
 
     def rows(self) -> list[LiveRow]:
         """The rows of the open section."""
@@ -142,7 +163,9 @@ class SweepsState:
             return "No row is selected: there is none in Sweeps."
         line = self._line(key) if self.section == "plan" else None
         if line is not None and line.to_ask:
-            return f"Leaks ({self.key('leaks')}) lists each of these: {self.key('sweep-this')} asks about it."
+            return (
+                f"Leaks ({self.key('leaks')}) lists each of these: {self.key('remove-this')} asks about it."
+            )
         return "This row is no schema that stays for its name, and no prepared transaction that stays."
 
     def _line(self, key: str | None) -> CauseLine | None:
@@ -213,6 +236,8 @@ class SweepsState:
         lines = [f"{self.key('preview')}: preview what a sweep would delete (changes nothing)"]
         if self.acts:
             lines.append(f"{self.key('sweep')}: preview, confirm, then sweep")
+        elif self.may_act:
+            lines.append(f"Nothing is swept from the past: {self.key('escape')} goes back to now.")
         return "\n".join(lines)
 
 

@@ -167,6 +167,8 @@ class SweepsTab(SweepTables):
             self._desk, dry_run, self._state.min_age_s, part or self._state.part, self._clock
         )
         self._state.trouble = ""
+        if not dry_run:
+            self.confirmed()
         self._progress_timer.resume()
         self._open("plan")
         start_worker(self, partial(self._work, under_way, dry_run, then), "sweep")

@@ -110,6 +110,8 @@ class DashboardTab(Vertical):
         """Reads the locks of the selected session; None where nothing more can be read."""
         self.refusal: Callable[[Party], str] = lambda _: ""
         """Why the server would refuse what the advice about a session says; empty if it wouldn't."""
+        self.confirmed: Callable[[], None] = lambda: None
+        """Called once a sweep, or the removal of one thing, was confirmed: before any count without it."""
 
     def on_mount(self) -> None:
         # A dashboard that is left while its tabs are mounted takes what is in them away first.
@@ -308,6 +310,10 @@ class DashboardTab(Vertical):
         """The session that the row under the cursor is about, in tabs that show none: keys end it, and
         Sessions selects it."""
         return None
+
+    def party_for(self, pane_id: str) -> Party | None:
+        """The session that the tab of that id selects when it is opened from here; None for any."""
+        return self.leads_to
 
     def go_to(self, party: Party) -> None:
         """Moves the cursor to a session, in tabs that show it."""

@@ -54,7 +54,11 @@ async def test_a_refusal_is_gone_with_the_next_key_and_other_messages_stay() -> 
         (False, "2K", "No row is selected: there is none in Sessions."),
         (False, "1y", "No row is selected: there is none in Locks."),
         (False, "2s", "There is nothing to sort or to group in Sessions."),
-        (True, "3C", "The selected row is no session: those are in Locks (1) and Sessions (2)."),
+        (
+            True,
+            "3C",
+            "The selected row is no session: that of test_two_parents_one_slot is row 3 of this list.",
+        ),
         (True, "3jjjjjy", "No statement is known that helps here: the detail says what does."),
         (True, "3jjjw", "A sweep doesn't remove advisory locks of idle sessions."),
         (True, "3jjjjjw", "It wasn't checked: nothing is known to sweep."),

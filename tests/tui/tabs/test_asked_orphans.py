@@ -14,9 +14,11 @@ from pgwatch_tests.sweep.orphans.orphan_facts import OrphanFacts
 from pgwatch_tests.sweep.request import SweepPart
 from pgwatch_tests.tui.app import Dashboard
 from pgwatch_tests.tui.screens.confirm import ConfirmSweepScreen
-from tests.locks.snapshots import snapshot
+from pgwatch_tests.tui.widgets.tables.live_table import LiveTable
+from tests.locks.snapshots import session, snapshot
 from tests.reports.sweeps.test_orphan_question import PREPARED
 from tests.sweep.reports import NOTHING
+from tests.tui.acting import Doing
 from tests.tui.driving import Feed, leak_report, screen_text, until
 from tests.tui.tabs.leaking import SECRETS, SIZES, left_session, messy, told
 from tests.tui.tabs.sweeping import PLAN, Sweeping, press
@@ -42,18 +44,20 @@ def dashboard(known: OrphanFacts | PgwatchError | None = SCHEMA) -> tuple[Sweepi
 
 
 @pytest.mark.parametrize("size", SIZES)
-async def test_w_in_leaks_asks_with_the_facts_and_removes_it(size: tuple[int, int]) -> None:
+@pytest.mark.parametrize("key", ["K", "w"])
+async def test_one_key_in_leaks_asks_with_the_facts_and_removes_it(size: tuple[int, int], key: str) -> None:
     sweeping, app = dashboard()
     async with app.run_test(size=size) as pilot:
         drawn = await press(pilot, "3")
-        assert "w removes it, after a question" in drawn
-        drawn = await press(pilot, "w")
+        assert "K removes it, after a question" in drawn
+        assert "K Drop" in drawn
+        drawn = await press(pilot, key)
         assert "Drop the schema test_gw0 with all that is in it?" in drawn
         assert "app_test on db.test:5432" in drawn
         assert sweeping.begun == []
         await press(pilot, "n")
         assert sweeping.begun == []
-        await press(pilot, "w", "y")
+        await press(pilot, key, "y")
         (begun,) = sweeping.begun
         assert (begun.part, begun.dry_run) == (PART, False)
         assert told(app)[-1] == "Schema test_gw0 dropped"
@@ -62,10 +66,31 @@ async def test_w_in_leaks_asks_with_the_facts_and_removes_it(size: tuple[int, in
         assert sweeping.begun[1].part is None
 
 
+async def test_after_a_removal_in_leaks_the_next_row_is_selected_but_not_after_a_count() -> None:
+    sweeping, _ = dashboard()
+    schemas = [Leftover("schema", name) for name in ("test_a", "test_b", "test_c")]
+    sweeping.orphans = {one.name: replace(SCHEMA, part=replace(PART, name=one.name)) for one in schemas}
+    source = Feed(snapshot(), replace(leak_report(), leftovers=tuple(schemas)))
+    app = source.dashboard(sweeps=sweeping.desk())
+    async with app.run_test(size=(80, 24)) as pilot:
+        await press(pilot, "3", "down", "K")
+        source.leaks = replace(leak_report(), leftovers=(schemas[0], schemas[2]))
+        await press(pilot, "y")
+        table = app.query_one("#leaks", LiveTable)
+        await until(pilot, lambda: table.row_count == 2 and table.current_key == "left schema test_c")
+        assert "Drop the schema test_c" in await press(pilot, "K")
+        await press(pilot, "n")
+        # What somebody else removes leaves no neighbour selected.
+        source.leaks = replace(leak_report(), leftovers=(schemas[0],))
+        await press(pilot, "up", "down", "r")
+        await until(pilot, lambda: table.row_count == 1)
+        assert table.current_key is None
+
+
 async def test_a_prepared_transaction_is_asked_about_whatever_its_age() -> None:
     sweeping, app = dashboard()
     async with app.run_test(size=(80, 24)) as pilot:
-        drawn = await press(pilot, "3", "down", "w")
+        drawn = await press(pilot, "3", "down", "K")
         assert "Roll back the prepared transaction left?" in drawn
         assert "public.users, public.posts" in drawn
         await press(pilot, "y")
@@ -120,9 +145,9 @@ async def test_plan_question_and_sweep_say_what_no_sweep_removes_and_where_it_is
         Leftover("prepared_transaction", "left"),
         Leftover("unlogged_table", "public.cache"),
     )
-    source = Feed(snapshot(), replace(leak_report(), leftovers=left))
-    app = source.dashboard(sweeps=sweeping.desk())
-    clause = "1 session is left, too: 3, then K"
+    source = Feed(snapshot((), (session(4712),)), replace(leak_report(), leftovers=left))
+    app = source.dashboard(sweeps=sweeping.desk(), act=Doing())
+    clause = "1 session is left, too (pid 4712): 3, then K"
     async with app.run_test(size=size) as pilot:
         drawn = await press(pilot, "5", "p")
         assert clause in " ".join(drawn.split())
@@ -130,6 +155,13 @@ async def test_plan_question_and_sweep_say_what_no_sweep_removes_and_where_it_is
         drawn = await press(pilot, "y")
         assert "[Last sweep]" in drawn
         assert clause in " ".join(drawn.split())
+        # There its row is selected, whichever was before.
+        drawn = await press(pilot, "3")
+        assert "pid 4712  session idle in transaction" in drawn
+        assert "K ends it, after a question" in drawn
+        await press(pilot, "down", "C")
+        assert told(app)[-1] == "The selected row is no session: that of pid 4712 is row 1 of this list."
+        await press(pilot, "5")
         # Of another database nothing is said.
         sweeping.outcome = replace(PLAN, database="another_test")
         assert "is left, too" not in await press(pilot, "p")
@@ -142,7 +174,7 @@ def test_leftovers_of_several_sessions_are_told_together() -> None:
     def told_of(report: LeakReport, *, acts: bool) -> str:
         return leak_calm.left_by_sweeps(report, lambda name: f"<{name}>", acts=acts)
 
-    words = "2 sessions are left, too: <leaks>"
+    words = "2 sessions are left, too (pid 4712, pid 4713): <leaks>"
     assert told_of(report, acts=True) == f"{words}, then <terminate>"
     assert told_of(report, acts=False) == words
     assert told_of(leak_report(), acts=True) == ""
@@ -165,9 +197,9 @@ async def test_several_schemas_in_one_line_are_asked_about_in_leaks() -> None:
     sweeping.outcome = replace(NOTHING, orphans=two)
     async with app.run_test(size=(80, 24)) as pilot:
         drawn = await press(pilot, "5", "p")
-        assert "3 lists each: w removes it there, after a question" in drawn
+        assert "3 lists each: K removes it there, after a question" in drawn
         await press(pilot, "K")
-        assert told(app)[-1] == "Leaks (3) lists each of these: w asks about it."
+        assert told(app)[-1] == "Leaks (3) lists each of these: K asks about it."
 
 
 async def test_nothing_is_asked_where_nothing_may_be_changed() -> None:
@@ -183,14 +215,18 @@ async def test_nothing_is_asked_where_nothing_may_be_changed() -> None:
         assert "removes it, after a question" not in screen_text(app)
 
 
-@pytest.mark.parametrize(("keys", "unheard"), [("3", "w"), ("5", "w"), ("5", "K")])
+@pytest.mark.parametrize(("keys", "unheard"), [("3", "w"), ("3", "K"), ("5", "w"), ("5", "K")])
 async def test_nothing_is_removed_from_the_past(keys: str, unheard: str) -> None:
     sweeping, app = dashboard()
     sweeping.outcome = KEPT
     async with app.run_test(size=(80, 24)) as pilot:
         await until(pilot, lambda: app.data.past is not None)
         app.data.view(app.data.snapshot)
-        await press(pilot, keys, unheard)
+        app.action_refresh()
+        drawn = await press(pilot, keys)
+        assert "removes it, after a question" not in drawn
+        assert "then sweep" not in drawn
+        await press(pilot, unheard)
         assert told(app)[-1] == "That is the past: escape goes back to now."
         assert (sweeping.begun, len(app.screen_stack)) == ([], 1)
 

@@ -231,7 +231,7 @@ async def test_w_plans_a_sweep_of_just_this(size: tuple[int, int]) -> None:
         await settled(pilot)
         assert sweeping.begun[3].part is None
         sweeping.held = True
-        await pilot.press("p", "3", "w")
+        await pilot.press("p", "3", "home", "w")
         await settled(pilot)
         assert len(sweeping.begun) == 5
         assert "A sweep is under way" in told(app)[-1]

@@ -36,7 +36,7 @@ class LiveTable(RowTable):
     is gone never goes to a neighbour by itself, which a key that was meant for that row would hit: it is
     hidden, if somebody chose the row or acted on it, until it is moved or the row is back. Where rows have
     heirs, it goes to its heir, or after a while to the first row. One that nobody has moved goes there at
-    once.
+    once. From a row that was given up it goes to the next one.
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [*TABLE_KEYS]
@@ -58,6 +58,8 @@ class LiveTable(RowTable):
         """Whether somebody moved the cursor, or did something with its row."""
         self._stays = False
         """Whether the cursor, chosen by nobody any more, keeps to its row or an heir while there is one."""
+        self._given_up: str | None = None
+        """The key of the row that is about to go as somebody confirmed, and from which the cursor goes on."""
         self._heir: Heir | None = None
         self._wanted_heads: frozenset[str] = frozenset()
 
@@ -192,6 +194,13 @@ class LiveTable(RowTable):
         if self.takes_first:
             self.take_first()
 
+    def give_up(self) -> None:
+        """Takes the selected row for one that goes as was confirmed here: then the next one is selected.
+
+        Only where each key asks before it does anything: it may come before its row has gone.
+        """
+        self._given_up = self.current_key
+
     @property
     def takes_first(self) -> bool:
         """Whether a cursor that lost its row goes to the first one by itself, after a while."""
@@ -230,6 +239,10 @@ class LiveTable(RowTable):
 
     def _after_loss(self, rows: Sequence[LiveRow]) -> int | None:
         """The number of the row after a lost one without heirs; None for no row until somebody moves."""
+        key, number = self._place
+        if key == self._given_up:
+            self._given_up = None
+            return min(number, len(rows) - 1)
         is_meant = (self._is_chosen or self._stays) and bool(self._rows)
         # Whoever types a filter looks at what is left.
         return None if is_meant and not isinstance(self.screen.focused, Input) else 0
@@ -261,7 +274,7 @@ class LiveTable(RowTable):
 
     def _regain_cursor(self) -> bool:
         """Shows a hidden cursor; returns whether it was hidden."""
-        self._is_chosen = True
+        self._is_chosen, self._given_up = True, None
         hidden = not self.show_cursor
         self.show_cursor = True
         return hidden
