@@ -117,6 +117,14 @@ class Session:
         return self.backend_type == "client backend"
 
     @property
+    def known_as(self) -> str:
+        """What it is called where it names no test: by its application, or by what process it is."""
+        if self.application_name:
+            return self.application_name
+        # What a hidden process of the server does isn't told.
+        return "unnamed session" if self.is_client else self.backend_type or "process of the server"
+
+    @property
     def is_connecting(self) -> bool:
         """Whether it isn't let in yet, and so has no name."""
         return self.state == "starting" and not self.application_name

@@ -351,4 +351,4 @@ def _name(graph: LockGraph, party: Party) -> str:
     identity = session.identity
     if identity is not None:
         return identity.label
-    return session.application_name or session.backend_type or "unnamed session"
+    return session.known_as

@@ -164,7 +164,7 @@ class LockGraph(WaitForGraph[Party]):
         if not party.pid:
             return f"{party} (database {database})" if database else str(party)
         session = self.sessions.get(party)
-        name = session.application_name if session else ""
+        name = session.known_as if session else "session"
         identity = session.identity if session else None
         where = f"pid {party.pid}, database {database}" if database else f"pid {party.pid}"
         if identity is not None:
@@ -172,7 +172,7 @@ class LockGraph(WaitForGraph[Party]):
             return f"{identity.label.rpartition('::')[2]} ({worker}{where})"
         if session is not None and session.is_connecting:
             name = "a session that is connecting"
-        return f"{name or (session.backend_type if session else '') or 'session'} ({where})"
+        return f"{name} ({where})"
 
 
 _made: list[LockGraph] = []

@@ -54,7 +54,7 @@ def _texts(wait: RecordedWait) -> list[Labelled]:
     ]
     if better := advice_afterwards(wait.advice):
         texts.append(labelled("Fix", plain(better), "good", vital=True))
-    return [*texts, *_statement("Holds", wait.blocker), *_statement("Waits", wait.waiter)]
+    return [*texts, *_statement("Ran", wait.blocker), *_statement("Waits", wait.waiter)]
 
 
 def _statement(label: str, side: Side) -> list[Labelled]:

@@ -48,14 +48,7 @@ def name_of(session: Session) -> str:
         return "a session that is connecting"
     if identity is not None:
         return plain(f"{identity.worker_label} {identity.label}".lstrip())
-    return plain(session.application_name or _of_nobody(session))
-
-
-def _of_nobody(session: Session) -> str:
-    """What a session without a name is called: what a hidden process of the server does isn't told."""
-    if session.is_client:
-        return "unnamed session"
-    return session.backend_type or "process of the server"
+    return plain(session.known_as)
 
 
 def label_of(session: Session) -> TestLabel:

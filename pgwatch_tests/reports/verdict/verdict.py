@@ -16,7 +16,7 @@ from pgwatch_tests.locks.diagnosis.evidence import patience
 from pgwatch_tests.locks.graph.lock_graph import LockGraph
 from pgwatch_tests.locks.model import LockSnapshot, Party, Session
 from pgwatch_tests.reports.locks.test_labels import label_of, name_of
-from pgwatch_tests.reports.verdict.standstill import standstill
+from pgwatch_tests.reports.verdict.standstill import Standstill, standstill
 from pgwatch_tests.text import durations
 from pgwatch_tests.text.numbers import at_least, plural
 from pgwatch_tests.text.plain_text import plain, shortened_left, shortened_middle
@@ -93,9 +93,17 @@ def clauses(graph: LockGraph, facts: Facts) -> tuple[Clause, ...]:
     snapshot = graph.snapshot
     blocked = [*_deadlocks(graph), *_first_root(graph)]
     found = [*blocked, *_capacity(snapshot.capacity)]
-    if not blocked:
-        found += [*_late_deadlocks(snapshot, facts.troubles), _calm(snapshot, facts.run_pids)]
-    found += [*_leaks(snapshot, facts), *_other_roots(graph), *_left_open(graph)]
+    still = None if blocked or snapshot.blocked else standstill(snapshot, facts.run_pids)
+    leaks = _leaks(snapshot, facts)
+    if blocked:
+        found += leaks
+    else:
+        found += _late_deadlocks(snapshot, facts.troubles)
+        calm = _calm(snapshot, still)
+        # A suite that is over is idle, too: what it left is news then, and nobody asks why it hangs.
+        is_over = still is not None and still.is_idle and facts.leaks is not None and facts.leaks.leftovers
+        found += [*reversed(leaks), calm] if is_over else [calm, *leaks]
+    found += [*_other_roots(graph), *_left_open(graph, still)]
     found += [*_hidden(snapshot), *_plans(snapshot, facts)]
     # What is calm comes after any trouble.
     found.sort(key=lambda clause: not clause.is_trouble)
@@ -176,9 +184,8 @@ def _other_roots(graph: LockGraph) -> list[Clause]:
     behind = {party for root in roots for party in graph.blocked_by(root)}
     if not roots:
         return []
-    verb = "blocks" if len(roots) == 1 else "block"
-    words = f"{plural(len(roots), 'more blocker')}, {len(behind):,} waiting"
-    return [Clause((words, f"{len(roots):,} more {verb} {len(behind):,}"), "notice")]
+    words = plural(len(roots), "more blocker")
+    return [Clause((f"{words}, {len(behind):,} waiting", words), "notice")]
 
 
 def _root(graph: LockGraph, root: Party) -> Clause:
@@ -242,19 +249,17 @@ def _capacity(capacity: Capacity | None) -> list[Clause]:
     return found
 
 
-def _calm(snapshot: LockSnapshot, run_pids: frozenset[int]) -> Clause:
+def _calm(snapshot: LockSnapshot, found: Standstill | None) -> Clause:
     """That nothing is blocked; and what the suite's sessions wait for, if none has changed for long."""
     if snapshot.blocked:
         # A ring that one poll has seen, and that isn't told yet.
         return Clause((f"{plural(snapshot.blocked, 'session')} waiting",), "warning")
     nothing = "nothing is blocked"
-    found = standstill(snapshot, run_pids)
     if found is None:
         return Clause((nothing,), "good")
     still = durations.in_words(found.still_s)
     if found.is_idle:
-        number = len(found.sessions)
-        idle = f"all {number:,} sessions" if number > 1 else "the only session"
+        idle = _all_of(found, snapshot)
         outside = "the cause is outside of the database"
         return Clause(
             (
@@ -279,19 +284,32 @@ def _calm(snapshot: LockSnapshot, run_pids: frozenset[int]) -> Clause:
     )
 
 
-def _left_open(graph: LockGraph) -> list[Clause]:
-    """Transactions left open that nobody waits for yet."""
+def _all_of(found: Standstill, snapshot: LockSnapshot) -> str:
+    """`all 12 sessions of tests`: whose they are is said where there are others, as the tab of all tells."""
+    number = len(found.sessions)
+    if number == len(snapshot.clients):
+        return f"all {number:,} sessions" if number > 1 else "the only session"
+    if found.are_tests:
+        return f"all {number:,} sessions of tests" if number > 1 else "the only session of a test"
+    where = f"in {plain(snapshot.database, _SHORT_NAME)}"
+    return f"all {number:,} sessions {where}" if number > 1 else f"the only session {where}"
+
+
+def _left_open(graph: LockGraph, still: Standstill | None) -> list[Clause]:
+    """Transactions left open that nobody waits for yet, without those that `still` tells of."""
+    told = {one.pid for one in still.sessions} if still is not None and not still.is_idle else set()
     ages_s = [
         one.state_age_s
         for one in graph.snapshot.clients
         if (one.state or "").startswith("idle in transaction")
         and one.state_age_s is not None
         and one.state_age_s >= LONG_IDLE_S
+        and one.pid not in told
         and not graph.blocks_directly(Party(one.pid))
     ]
     if not ages_s:
         return []
-    words = f"{plural(len(ages_s), 'session')} idle in transaction"
+    words = f"{plural(len(ages_s), 'other session' if told else 'session')} idle in transaction"
     return [Clause((f"{words} for up to {durations.in_words(max(ages_s))}", words), "warning")]
 
 
@@ -355,9 +373,8 @@ def _leftovers(report: LeakReport, where: str) -> Clause:
         name = plain(report.leftovers[0].name)
         forms = [f"{one} {shortened_middle(name, limit)} {left}" for limit in (_LONGEST_NAME, _SHORT_NAME)]
         return Clause((*dict.fromkeys(forms), short), "notice", f"{one} {left}")
-    words = f"{plural(most, one, several)}"
-    more = f" and {number - most:,} more" if number > most else ""
-    return Clause((f"{words}{more} {left}", short), "notice")
+    more = f", {plural(number - most, 'other leftover')}" if number > most else ""
+    return Clause((f"{plural(most, one, several)} {left}{more}", short), "notice")
 
 
 def _plans(snapshot: LockSnapshot, facts: Facts) -> list[Clause]:

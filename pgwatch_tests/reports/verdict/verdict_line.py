@@ -18,7 +18,7 @@ _BEFORE_HINT = ": "
 _MORE = " …"
 _BEGINNINGS = (
     *("nothing ", "no ", "all ", "the ", "connections ", "lock table ", "leaked rows "),
-    *("tests unchanged ", "sessions unchanged "),
+    *("tests unchanged ", "sessions unchanged ", "test schema ", "transaction "),
 )
 
 

@@ -47,6 +47,7 @@ from pgwatch_tests.tui.widgets.tables.row_table import HEAD
 from pgwatch_tests.tui.widgets.tree_table import TreeTable
 
 _SWITCHES_KEPT = 500
+_LARGEST = ", the largest trouble"
 _ELSEWHERE = 32
 """Characters for the name of whom the verdict is about, where that isn't the selected row."""
 
@@ -255,7 +256,7 @@ class LocksTab(DashboardTab):
         self.pane.say_in_border(" · ".join(filter(None, told)))
 
     def _verdict_elsewhere(self) -> str:
-        """`Verdict: test_import, home goes there`: where the pane is about another."""
+        """`home: test_import, the largest trouble`: where the pane is about another."""
         graph, told = self._graph, self._told_row
         about = None if graph is None else subject(graph)
         if graph is None or told is None or about in (None, told.root):
@@ -266,12 +267,12 @@ class LocksTab(DashboardTab):
             return ""
         name = short_name(graph, about, _ELSEWHERE)
         if self._rows[0].root in tops:
-            return f"Verdict: {name}, {self.key('first')} goes there"
+            return f"{self.key('first')}: {name}{_LARGEST}"
         if graph.root_of(about) is None and about not in graph.root_blockers:
-            return f"Verdict: {name}, {self.key('next-deadlock')} goes there"
+            return f"{self.key('next-deadlock')}: {name}{_LARGEST}"
         if any(row.root in tops for row in self._rows):
-            return f"Verdict: {name}, {self.key('next-root')} goes there"
-        return f"Verdict: {name}, hidden by the filter"
+            return f"{self.key('next-root')}: {name}{_LARGEST}"
+        return f"{name}{_LARGEST}, is hidden by the filter"
 
     # Folding.
 

@@ -244,7 +244,7 @@ def test_who_names_no_test_goes_by_its_application() -> None:
     ]
     assert [(pair.blocker, pair.waiter) for pair, _ in watch(polls).pairs.rows] == [
         ("prepared transaction a gid", "tests/test_app.py::test_3"),
-        ("psql", "client backend"),
+        ("psql", "unnamed session"),
     ]
 
 

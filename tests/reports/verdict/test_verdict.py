@@ -17,7 +17,7 @@ from pgwatch_tests.locks.graph.lock_graph import LockGraph
 from pgwatch_tests.locks.graph.settled_waits import settle
 from pgwatch_tests.locks.model import LockSnapshot, PreparedTransaction, Session
 from pgwatch_tests.reports.verdict.calm import advice_lines
-from pgwatch_tests.reports.verdict.verdict import Clause, Facts, clauses, with_hint
+from pgwatch_tests.reports.verdict.verdict import LOCKS_ONLY, Clause, Facts, clauses, with_hint
 from pgwatch_tests.reports.verdict.verdict_line import TROUBLE, WELL, fitted, text
 from pgwatch_tests.text.toned_text import Tone, text_of
 from tests.locks.snapshots import MOMENT, edge, session, snapshot
@@ -220,8 +220,37 @@ def test_a_suite_without_names_is_that_of_the_database() -> None:
     def app(pid: int, database: str) -> Session:
         return replace(session(pid, "app", "idle"), database=database, state_age_s=60.0)
 
-    assert "the only session idle" in verdict(snapshot((), (app(1, "test_app"), app(2, "other"))))
+    others = snapshot((), (app(1, "test_app"), app(2, "other")))
+    assert "the only session in test_app idle for 1 min" in verdict(others)
+    assert "the only session idle for 1 min" in verdict(snapshot((), (app(1, "test_app"),)))
     assert "idle" not in verdict(snapshot((), (app(2, "other"),)))
+
+
+def test_whose_sessions_are_idle_is_said_where_there_are_others() -> None:
+    tests = [replace(session(pid, state="idle"), state_age_s=60.0) for pid in (1, 2)]
+    other = replace(session(3, "psql", "idle"), state_age_s=1.0)
+    assert "all 2 sessions of tests idle for 1 min" in verdict(snapshot((), (*tests, other)))
+    assert "the only session of a test idle for 1 min" in verdict(snapshot((), (tests[0], other)))
+
+
+def test_what_a_suite_left_comes_before_why_it_might_hang() -> None:
+    idle = replace(session(1, state="idle"), state_age_s=420.0)
+    left = replace(report(), leftovers=(Leftover("schema", "test_gw0_abc123"),))
+    said = verdict(snapshot((), (idle,)), Facts(left))
+    assert said == (
+        "Test schema test_gw0_abc123 left · no rows leaked · nothing is blocked, the only session idle for "
+        "7 min: if the suite hangs, the cause is outside of the database"
+    )
+
+
+def test_a_transaction_is_left_open_in_one_number_only() -> None:
+    tests = [replace(session(pid, state="idle in transaction"), state_age_s=120.0) for pid in (1, 2)]
+    other = replace(session(3, "psql", "idle in transaction"), state_age_s=120.0)
+    unchanged = "nothing is blocked, but no test's session has changed for 2 min: 2 idle in transaction"
+    assert verdict(snapshot((), tuple(tests)), LOCKS_ONLY).lower() == unchanged
+    assert verdict(snapshot((), (*tests, other)), LOCKS_ONLY).lower() == (
+        f"{unchanged} · 1 other session idle in transaction for up to 2 min"
+    )
 
 
 def test_connections_and_transactions_left_open() -> None:
@@ -240,6 +269,8 @@ def test_transactions_that_a_count_found_open_arent_told_as_those_that_are_idle_
 ) -> None:
     left = tuple(Leftover("idle_in_transaction", f"pid {pid}") for pid in range(1, 1 + number))
     assert f"{words} open for a while" in verdict(snapshot(), Facts(replace(report(), leftovers=left)))
+    mixed = replace(report(), leftovers=(*left, *left, Leftover("schema", "test_gw0")))
+    assert "left open for a while, 1 other leftover" in verdict(snapshot(), Facts(mixed))
 
 
 # Fitting.

@@ -57,7 +57,7 @@ async def test_a_cursor_that_was_moved_stays_and_the_pane_says_where_the_verdict
         await pilot.press("r")
         await settled(pilot)
         assert selected(pilot).startswith("pid 1 ")
-        assert border(pilot) == "Verdict: test_root_2, home goes there"
+        assert border(pilot) == "home: test_root_2, the largest trouble"
         await pilot.press("home")
         await settled(pilot)
         assert selected(pilot).startswith("pid 2 ")
@@ -88,7 +88,7 @@ async def test_a_deadlock_that_isnt_in_the_first_tree_has_its_own_key() -> None:
     async with app.run_test(size=(100, 40)) as pilot:
         await settled(pilot)
         assert "deadlock each other" in text_of(app, "#verdict")
-        assert border(pilot) == "Verdict: test_8, D goes there"
+        assert border(pilot) == "D: test_8, the largest trouble"
         await pilot.press("D")
         await settled(pilot)
         assert border(pilot) == ""
@@ -101,7 +101,7 @@ async def test_what_the_filter_hides_is_told() -> None:
         await settled(pilot)
         await pilot.press("slash", *"root_1", "enter")
         await settled(pilot)
-        assert border(pilot) == "Verdict: test_root_2, hidden by the filter"
+        assert border(pilot) == "test_root_2, the largest trouble, is hidden by the filter"
 
 
 async def test_80_columns_tell_the_database_of_a_root_in_another_one() -> None:
