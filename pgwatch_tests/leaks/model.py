@@ -250,6 +250,8 @@ class LeakReport:
     """The name of a fleet's server; empty where only one was asked."""
     live_runs: tuple[str, ...] = ()
     """The runs of `pgwatch-tests run` that work in the database, in words: what they have isn't left yet."""
+    why_not_swept: str = ""
+    """Why no sweep may change the database, as a sentence; empty if one may, or if that wasn't asked."""
 
     @property
     def total(self) -> int:

@@ -35,12 +35,15 @@ def table_detail(
     *,
     does: Sequence[str] = (),
     min_age_s: float | None = None,
+    why_not_swept: str = "",
 ) -> Detail:
     """The detail of a leaking table; `change` is since the count before, None if that isn't known.
 
     `does` says what keys do: `w plans a sweep of just this`. `min_age_s` is the minimum age of what is swept;
-    None where nothing is.
+    None where nothing is. `why_not_swept` says why no sweep may change its database.
     """
+    copies = () if why_not_swept else leak_remedies.table_copies(leak)
+    swept = "" if min_age_s is None else _swept_from(leak, now, min_age_s)
     more = f", {change:+,} since the count before" if change else ""
     title = (
         Toned(plain(f"{leak.schema}.{leak.table}"), "trouble"),
@@ -52,18 +55,22 @@ def table_detail(
         labelled("In", plain(", ".join(leak.columns[:_MOST_COLUMNS]))),
         labelled("Like", plain(", ".join(leak.samples))),
         labelled("Age", _ages(leak, now)),
-        labelled("Sweep", "" if min_age_s is None else _swept_from(leak, now, min_age_s), vital=True),
+        _no_sweep(why_not_swept) if why_not_swept else labelled("Sweep", swept, vital=True),
         labelled("Fix", leak_remedies.table_fix(leak), "good", vital=True),
-        *_now(does, leak_remedies.table_copies(leak), keys),
+        *_now(does, copies, keys),
     ]
     return Detail(title, tuple(one for one in texts if any(part.text for line in one.lines for part in line)))
 
 
-def leftover_detail(one: Leftover, tone: Tone, keys: KeyName, *, does: Sequence[str] = ()) -> Detail:
-    """The detail of something left beside rows."""
+def leftover_detail(
+    one: Leftover, tone: Tone, keys: KeyName, *, does: Sequence[str] = (), why_not_swept: str = ""
+) -> Detail:
+    """The detail of something left beside rows; `why_not_swept` as of a table."""
     age = "" if one.age_s is None else f", {durations.in_words(one.age_s)} old"
     title = (Toned(plain(one.name), tone), Toned(f"  {leak_words.kind(one.kind)}{age}"))
     texts = [labelled("What", plain(one.detail))] if one.detail else []
+    if why_not_swept:
+        texts.append(_no_sweep(why_not_swept))
     if fix := leak_remedies.leftover_fix(one):
         texts.append(labelled("Fix", fix, "good", vital=True))
     return Detail(title, (*texts, *_now(does, leak_remedies.leftover_copies(one), keys)))
@@ -156,6 +163,10 @@ def _swept_from(leak: TableLeak, now: datetime, min_age_s: float) -> str:
         return f"from {clock(until)} on, {age} after the newest of them ({at})"
     instead = "" if leak.newest is None else ", not the time in the row"
     return f"from {clock(until)} on, {age} after their last commit ({at}): that counts{instead}"
+
+
+def _no_sweep(why: str) -> Labelled:
+    return labelled("Sweep", f"none: {plain(why)}", "notice", vital=True)
 
 
 def _ages(leak: TableLeak, now: datetime) -> str:

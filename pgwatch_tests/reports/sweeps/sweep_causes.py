@@ -146,17 +146,18 @@ def _also_referring(report: SweepReport) -> Iterator[CauseLine]:
     names = sorted(rows, key=lambda name: -rows[name])
     number = at_least(sum(rows.values()), all(is_all.values()))
     whose = "dependent ones" if any(one.unmarked for one in sweep_words.gone(report)) else "these"
+    sentences = tuple(
+        sweep_remarks.also_refers(one, report.dry_run, plain) for name in names for one in by_table[name]
+    )
     yield CauseLine(
         "goes",
         "also refer",
-        f"of {whose} {number} refer to real rows",
+        f"{number} of {whose} may be real data",
         None,
         tuple(f"{name} {at_least(rows[name], is_all[name])}" for name in names),
-        "somebody may miss them: rows that stay are referred to as well",
+        sentences[0] if len(sentences) == 1 else "they also refer to real rows, which stay",
         "warning",
-        tuple(
-            sweep_remarks.also_refers(one, report.dry_run, plain) for name in names for one in by_table[name]
-        ),
+        () if len(sentences) == 1 else sentences,
         is_part=True,
     )
 

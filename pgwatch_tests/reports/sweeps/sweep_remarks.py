@@ -62,19 +62,19 @@ def unmarked(report: SweepReport, shown: Shown) -> str:
 
 
 def also_referring(report: SweepReport, shown: Shown) -> str:
-    """`12 of the rows of public.comments also refer to rows of public.users that stay`, or empty."""
+    """`12 rows of public.comments go though they also refer to real rows of public.users`, or empty."""
     named = [also_refers(one, report.dry_run, shown) for one in report.also_refer]
     return _some(named, "such pair of tables") if named else ""
 
 
 def also_refers(one: AlsoReferring, dry_run: bool, shown: Shown) -> str:
-    """`12 of the rows of public.comments also refer to rows of public.users that stay`, or what was so."""
-    verb = ("refers" if one.rows == 1 else "refer") if dry_run else "referred"
-    stay = "that stay" if dry_run else "that stay, by the preview"
+    """`12 rows of public.comments go though they also refer to real rows of public.users`, or what was so."""
+    it, goes, refers = ("it", "goes", "refers") if one.rows == 1 else ("they", "go", "refer")
+    verb, refers = (goes, refers) if dry_run else ("went", "referred")
     return (
-        f"{'at least ' if one.at_least else ''}{one.rows:,} of the rows of "
-        f"{shown(table_name(one.schema, one.table))} also {verb} to rows "
-        f"of {shown(table_name(one.parent_schema, one.parent_table))} {stay}"
+        f"{'at least ' if one.at_least else ''}{plural(one.rows, 'row')} of "
+        f"{shown(table_name(one.schema, one.table))} {verb} though {it} also {refers} to real rows "
+        f"of {shown(table_name(one.parent_schema, one.parent_table))}{'' if dry_run else ', by the preview'}"
     )
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import psycopg
 
-from pgwatch_tests.errors import NotCheckedError
+from pgwatch_tests.errors import NotCheckedError, PgwatchError
 from pgwatch_tests.identity.application_name import OWN_NAME
 from pgwatch_tests.postgres.guard import DatabaseFacts, refusal
 from pgwatch_tests.postgres.server_messages import full_server_message
@@ -59,6 +59,23 @@ def inspect(settings: Settings, part: SweepPart) -> OrphanFacts | None:
         except psycopg.Error as error:
             raise NotCheckedError(f"{part.name} can't be looked at: {full_server_message(error)}") from error
     return replace(found, why_not=guard or found.why_not)
+
+
+def why_never_swept(settings: Settings, database: str) -> str:
+    """Why no sweep may change the connected database, as a sentence; empty if one may.
+
+    Connects only if its name, which is `database`, isn't that of a test database. Empty, too, if it can't be
+    read now: a sweep asks again.
+    """
+    if refusal(DatabaseFacts(database, None, False, False), patterns=settings.test_databases) is None:
+        return ""
+    with suppress(psycopg.Error, PgwatchError), closing(DatabaseSession(settings, read_only=True)) as session:
+        session.open()
+        session.limit(settings.count_timeout_s, settings.lock_timeout_s)
+        [facts] = session.ask("server/test_database", DatabaseFacts)
+        why = refusal(facts, patterns=settings.test_databases) or ""
+        return f"{why[:1].upper()}{why[1:]}." if why else ""
+    return ""
 
 
 def _schema(session: DatabaseSession, part: SweepPart) -> OrphanFacts | None:

@@ -95,6 +95,8 @@ class LeakKeys:
     """Whether a key removes what no sweep does, after a question."""
     min_age_s: float | None = None
     """The minimum age of what sweeps take, in seconds; None without sweeps."""
+    refusal: str = ""
+    """Why no sweep may change the database; empty if one may."""
     is_past: bool = False
     """Whether a moment of the past is looked at: the keys do nothing then."""
 
@@ -107,6 +109,10 @@ class LeakKeys:
     def in_past(self) -> LeakKeys:
         """The same for a moment of the past, from which nothing is swept or ended."""
         return replace(self, sweeps=False, acts=False, min_age_s=None, is_past=True)
+
+    def refused(self, why: str) -> LeakKeys:
+        """The same where no sweep may change the database, as `why` says; empty: one may."""
+        return replace(self, sweeps=False, removes=False, min_age_s=None, refusal=why) if why else self
 
     @property
     def asks_about_this(self) -> str:
@@ -237,17 +243,20 @@ def _table_row(table: TableLeak, now: datetime, before: _Before | None, keys: Le
             plain(", ".join(table.samples)),
         ),
     )
-    part = leak_remedies.part_of_table(table)
+    part = None if keys.refusal else leak_remedies.part_of_table(table)
     does = [f"{keys.name('detail')} shows the rows"] if keys.reads_rows else []
     does += [keys.sweeps_this] if keys.sweeps and part is not None else []
     return LeakRow(
         row,
         leak_detail.table_detail(
-            table, change, now, keys.name, does=does, min_age_s=keys.min_age_s if part else None
+            *(table, change, now, keys.name),
+            does=does,
+            min_age_s=keys.min_age_s if part else None,
+            why_not_swept=keys.refusal,
         ),
-        leak_remedies.table_copies(table),
+        () if keys.refusal else leak_remedies.table_copies(table),
         part,
-        why_not_swept="" if part else leak_remedies.why_not_swept(table),
+        why_not_swept="" if part else keys.refusal or leak_remedies.why_not_swept(table),
         table=name,
         has_rows=True,
     )
@@ -268,17 +277,20 @@ def _leftover_row(one: Leftover, before: _Before | None, keys: LeakKeys) -> Leak
         ),
     )
     part = leak_remedies.part_of_leftover(one)
+    # What a sweep, or the key for it, removes elsewhere.
+    refusal = keys.refusal if part or leak_remedies.part_to_ask_about(one) else ""
+    part = None if refusal else part
     to_ask = leak_remedies.part_to_ask_about(one) if keys.removes else None
     does = [keys.asks_about_this] if to_ask else [keys.sweeps_this] if keys.sweeps and part else []
     does = [] if keys.is_past else does
     does += [keys.ends_it] if keys.acts and one.session is not None else []
     return LeakRow(
         row,
-        leak_detail.leftover_detail(one, tone, keys.name, does=does),
+        leak_detail.leftover_detail(one, tone, keys.name, does=does, why_not_swept=refusal),
         leak_remedies.leftover_copies(one),
         to_ask or part,
         to_ask is not None,
-        "" if to_ask or part else leak_remedies.why_not_swept(one),
+        "" if to_ask or part else refusal or leak_remedies.why_not_swept(one),
         session=one.session,
     )
 

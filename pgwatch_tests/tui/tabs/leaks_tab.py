@@ -268,6 +268,7 @@ class LeaksTab(DashboardTab):
             self.table.use(COLUMNS[by])
         everything: Sequence[LeakRow] = ()
         keys = self._keys.in_past if self.in_past() else self._keys
+        keys = keys.refused(report.why_not_swept) if report is not None and self._keys.sweeps else keys
         if report is not None and by == "test":
             everything = test_rows(report, keys, self._trend.before)
         elif report is not None:

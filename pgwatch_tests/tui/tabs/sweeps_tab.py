@@ -178,7 +178,8 @@ class SweepsTab(SweepTables):
             report = await under_way.run()
         except PgwatchError as error:
             self._state.trouble = failure("preview" if dry_run else "sweep", error)
-            tell(self.app, capitalised(self._state.trouble), failed=True)
+            if not (dry_run and self._state.report is None and self._is_read):
+                tell(self.app, capitalised(self._state.trouble), failed=True)
             then = None
         else:
             if not dry_run:
@@ -200,10 +201,15 @@ class SweepsTab(SweepTables):
         if then is not None:
             then()
 
+    @property
+    def _is_read(self) -> bool:
+        """Whether the tab is open, with no other screen over it."""
+        return self.app.screen is self.screen and self.table.has_focus
+
     def _ask(self) -> None:
         plan = self._state.report
         assert plan is not None
-        if self.app.screen is not self.screen or not self.table.has_focus:
+        if not self._is_read:
             # A question over another screen would be answered unread.
             tell(self.app, f"Sweep preview ready: press {self.key('sweep')} in the Sweeps tab")
         elif plan.planned_rows or any(orphan.removed for orphan in plan.orphans):

@@ -189,11 +189,11 @@ def test_rows_that_also_refer_to_real_ones_are_told() -> None:
 
     assert sweep_remarks.also_referring(NOTHING, str) == ""
     one = replace(NOTHING, also_refer=(rows,))
-    words = "1 of the rows of public.comments also refers to rows of public.users that stay"
+    words = "1 row of public.comments goes though it also refers to real rows of public.users"
     assert words in text_of(one)
     several = replace(NOTHING, also_refer=(replace(rows, rows=12, at_least=True), rows, rows))
     assert sweep_remarks.also_referring(several, str) == (
-        "at least 12 of the rows of public.comments also refer to rows of public.users that stay, "
+        "at least 12 rows of public.comments go though they also refer to real rows of public.users, "
         f"{words}, 1 more such pair of tables"
     )
 

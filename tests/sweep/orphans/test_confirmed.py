@@ -11,10 +11,11 @@ from psycopg import connect as connect_to
 from psycopg.rows import TupleRow
 
 from pgwatch_tests.errors import RefusedError
+from pgwatch_tests.postgres.guard import OPT_IN
 from pgwatch_tests.postgres.leases import LEASE_KEY
 from pgwatch_tests.settings.load import Dsn, Settings
 from pgwatch_tests.sweep.model import Orphan, SweepReport
-from pgwatch_tests.sweep.orphans.inspection import inspect
+from pgwatch_tests.sweep.orphans.inspection import inspect, why_never_swept
 from pgwatch_tests.sweep.orphans.orphan_facts import OrphanFacts, SeenSession
 from pgwatch_tests.sweep.request import SweepPart, SweepRequest
 from pgwatch_tests.sweep.run import Sweep
@@ -207,6 +208,13 @@ def test_nothing_goes_where_there_are_no_tests(
             with pytest.raises(RefusedError, match="isn't marked as a test database"):
                 removed(dsn, seen(dsn).part)
             assert exists(shop, SCHEMA)
+            assert why_never_swept(settings_of(dsn), name).startswith(f"'{name}' isn't marked as a test")
+            opt_in = sql.SQL("COMMENT ON DATABASE {} IS {}").format(sql.Identifier(name), sql.Literal(OPT_IN))
+            shop.execute(opt_in)
+            assert why_never_swept(settings_of(dsn), name) == ""
+            # A test database isn't even asked.
+            nowhere = settings_of("host=/nowhere")
+            assert why_never_swept(nowhere, database.name) == why_never_swept(nowhere, name) == ""
     finally:
         elsewhere.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
     with pytest.raises(RefusedError, match="read_only is set"):

@@ -238,6 +238,29 @@ async def test_w_plans_a_sweep_of_just_this(size: tuple[int, int]) -> None:
         sweeping.begun[4].cancel()
 
 
+async def test_no_sweep_is_offered_in_a_database_that_none_may_change() -> None:
+    why = "'postgres' is one of the server's own databases, so nothing is changed in it."
+    sweeping = Sweeping(orphans={})
+    left = (*LEFTOVERS[:2], Leftover("prepared_transaction", "left"))
+    app = feed(replace(messy(), leftovers=left, why_not_swept=why)).dashboard(sweeps=sweeping.desk())
+    async with app.run_test(size=(80, 24)) as pilot:
+        await opened(pilot)
+        for _ in range(3):
+            drawn = screen_text(app)
+            pane = " ".join(drawn.rpartition("─────")[2].split())
+            assert (f"Sweep none: {why}" in pane) == ("session idle" not in pane), pane
+            assert "plans a sweep" not in pane
+            assert "pgwatch-tests sweep" not in pane
+            assert "removes it" not in pane
+            assert "w Sweep this" not in drawn
+            await pilot.press("down")
+            await settled(pilot)
+        await pilot.press("home", "w")
+        await settled(pilot)
+        assert told(app)[-1] == why
+        assert sweeping.begun == []
+
+
 @pytest.mark.parametrize("size", SIZES)
 async def test_enter_shows_all_of_a_row(size: tuple[int, int]) -> None:
     oldest = leak_report().checked_at - timedelta(hours=2)

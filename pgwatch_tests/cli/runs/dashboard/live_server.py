@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from pgwatch_tests.cli.runs.daemon_thread import in_daemon_thread
@@ -55,10 +56,18 @@ class LiveServer:
         await self._expect_a_place("counted")
         from pgwatch_tests.leaks.gate import DEFAULT_KINDS
         from pgwatch_tests.leaks.scan import LeakScan
+        from pgwatch_tests.sweep.orphans.inspection import why_never_swept
 
-        scan = LeakScan(self._counted.settings, kinds=DEFAULT_KINDS, names=self._seen.all)
+        settings = self._counted.settings
+        scan = LeakScan(settings, kinds=DEFAULT_KINDS, names=self._seen.all)
+
+        def count() -> LeakReport:
+            report = scan.run()
+            # What no sweep removes isn't offered to one.
+            return replace(report, why_not_swept=why_never_swept(settings, report.database))
+
         try:
-            return await in_daemon_thread(scan.run, "leak scan")
+            return await in_daemon_thread(count, "leak scan")
         except asyncio.CancelledError:
             scan.cancel()
             raise
