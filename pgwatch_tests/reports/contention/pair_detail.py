@@ -43,7 +43,8 @@ def _figures(seen: Contention, blocked: BlockedTime) -> str:
     total, longest = durations.in_words(blocked.blocked_s), durations.in_words(blocked.longest_s)
     # A wait that is older than the watch counts from its beginning on: more than the sum.
     since = f" since {clock(seen.since)}" if blocked.longest_s > blocked.blocked_s else ""
-    return f"blocks for {total}{since} in {plural(blocked.waits, 'wait')}, the longest {longest}"
+    began = " begun before" if since else ""
+    return f"blocks for {total}{since} in {plural(blocked.waits, 'wait')}, the longest {longest}{began}"
 
 
 def _texts(wait: RecordedWait) -> list[Labelled]:

@@ -38,7 +38,7 @@ def nothing_left(report: LeakReport, *, is_stale: bool = False) -> list[Line]:
 
 
 def summary(report: LeakReport, grouping: str, trouble: str) -> Line:
-    """`app_test: 13 leaked rows, 2 leftovers, 12 tables checked, 1 not checked · at 18:02:11`, toned.
+    """`app_test: 13 leaked rows, 2 leftovers, 1 not checked, 12 tables checked · at 18:02:11`, toned.
 
     `grouping` says by what; `trouble` why the latest count failed. What tells least is last: it is cut first.
     """
@@ -49,10 +49,8 @@ def summary(report: LeakReport, grouping: str, trouble: str) -> Line:
     if report.kinds_checked:
         left = len(report.leftovers)
         parts.append((some(left, "leftover", is_all=not report.unchecked), _tone(left, "warning")))
-    parts += [
-        (f"{plural(report.tables_checked, 'table')} checked", "quiet"),
-        (f"{unchecked:,} not checked", _tone(unchecked, "notice")),
-    ]
+    parts += [(f"{unchecked:,} not checked", "notice")] if unchecked else []
+    parts.append((f"{plural(report.tables_checked, 'table')} checked", "quiet"))
     line = [Toned(f"{shortened_middle(plain(report.database), _LONGEST_DATABASE)}: ", "quiet")]
     for number, (text, tone) in enumerate(parts):
         line += [Toned(", ", "quiet")] if number else []

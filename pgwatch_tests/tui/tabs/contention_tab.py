@@ -230,10 +230,13 @@ class ContentionTab(DashboardTab):
             sparkline([moment.blocked for moment in seen.timeline], max(10, self.size.width - 2))
         )
         longest = durations.in_words(seen.longest.wait_s if seen.longest else None)
+        since = ""
         if seen.longest is not None and seen.longest.began_before(seen.since):
-            longest += ", begun before"
+            # Else the longest wait is more than all of them together.
+            since = f" since {clock(seen.since).partition(' ')[0]}"
+            longest += " begun before"
         self.query_one("#contention-totals", StillText).say(
-            f"{durations.in_words(seen.blocked_s)} blocked · {plural(seen.waits, 'wait')} · "
+            f"{durations.in_words(seen.blocked_s)} blocked{since} · {plural(seen.waits, 'wait')} · "
             f"longest {longest} · peak {seen.most_blocked:,}" + ("" if is_low else f"\n{deadlocks(seen)}")
         )
         others = {"test": seen.pairs.others, "object": seen.objects.others, "cause": seen.causes.others}[

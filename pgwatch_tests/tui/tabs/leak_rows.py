@@ -47,7 +47,7 @@ COLUMNS: dict[LeakGrouping, tuple[Column, ...]] = {
         Column("Test", least=20, enough=40, cut=shortened_middle),
         Column("Rows", right=True),
         Column("Known by"),
-        Column("Tables, or what is left", least=10, enough=30),
+        Column("Tables, or what is left", least=10, enough=30, short="What is left"),
     ),
 }
 _NUMBERED: Mapping[LeftoverKind, str] = {

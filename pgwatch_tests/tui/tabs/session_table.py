@@ -20,7 +20,7 @@ COLUMNS = (
     Column("pid", right=True),
     Column("State"),
     Column("For", right=True),
-    Column("Waits for", least=18, enough=24, cut=shortened_middle),
+    Column("Waits for", least=18, enough=24, cut=shortened_middle, gives_way=True),
     Column("Blocks", right=True, rank=1),
     Column("Database", least=12, enough=16, cut=shortened_middle, rank=1),
     Column("User", rank=4, enough=14, least=6),

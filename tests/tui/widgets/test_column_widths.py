@@ -73,3 +73,21 @@ def test_more_columns_where_there_is_room() -> None:
 def test_what_is_always_shown_is_whole_before_others_are_wider_than_they_want() -> None:
     columns = (Column("Waits for", least=10, enough=20), Column("Query", least=10, enough=20, rank=1))
     assert widths(columns, (45, 90), 84, 2) == (45, 35)
+
+
+def test_a_head_is_short_where_the_column_is_narrow() -> None:
+    column = Column("Does, or waits for", least=14, short="Does, waits")
+    assert [column.label_in(width) for width in (18, 17)] == ["Does, or waits for", "Does, waits"]
+    assert Column("Blocks").label_in(3) == "Blocks"
+
+
+def test_a_column_gives_way_before_a_name_is_cut_to_what_says_nothing() -> None:
+    columns = (
+        Column("Test", least=20),
+        Column("pid", right=True),
+        Column("Does", least=14),
+        Column("Blocks", right=True, gives_way=True),
+    )
+    assert widths(columns, (30, 5, 30, 2), 60, 2) == (23, 5, 18, 6)
+    assert widths(columns, (30, 5, 30, 2), 39, 2) == (10, 5, 10, 6)
+    assert widths(columns, (30, 5, 30, 2), 38, 2) == (13, 5, 14, 0)

@@ -9,6 +9,8 @@ from pgwatch_tests.text.toned_text import Cut, cut_end
 
 _NARROWEST = 6
 """A name of fewer characters says nothing."""
+_TELLING = 10
+"""A name of so many tells most tests apart."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +33,14 @@ class Column:
     """How a part of a cell that doesn't fit is shortened."""
     right: bool = False
     rank: int = 0
+    short: str = ""
+    """A shorter label, for where the column is narrower than its own; empty for none."""
+    gives_way: bool = False
+    """Whether it isn't shown, whatever its rank, where others would be cut to what says nothing."""
+
+    def label_in(self, width: int) -> str:
+        """The label for a column of `width` characters."""
+        return self.short if self.short and len(self.label) > width else self.label
 
 
 def widths(columns: Sequence[Column], contents: Sequence[int], room: int, gap: int) -> tuple[int, ...]:
@@ -59,6 +69,10 @@ def widths(columns: Sequence[Column], contents: Sequence[int], room: int, gap: i
             break
         shown.append(number)
     free = room - sum(least[one] + gap for one in shown)
+    for number in (one for one in tuple(shown) if columns[one].gives_way):
+        if free + sum(max(0, least[one] - _TELLING) for one in shown if columns[one].least) < 0:
+            shown.remove(number)
+            free += least[number] + gap
     while free < 0 and (wide := [one for one in shown if columns[one].least and least[one] > _NARROWEST]):
         least[max(wide, key=lambda one: least[one])] -= 1
         free += 1

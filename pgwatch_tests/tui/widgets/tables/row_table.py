@@ -120,9 +120,10 @@ class RowTable(ScrollView, can_focus=True):
             if width
         ]
 
-    def head_of(self, column: Column) -> str:
-        """The head of a column; with a sign where the rows are sorted by it."""
-        return column.label + (self._order_sign if column.label == self.sorted_head else "")
+    def head_of(self, column: Column, width: int | None = None) -> str:
+        """The head of a column, in `width` characters; with a sign where the rows are sorted by it."""
+        label = column.label if width is None else column.label_in(width)
+        return label + (self._order_sign if column.label == self.sorted_head else "")
 
     def set_rows(self, rows: tuple[LiveRow, ...]) -> None:
         """Replaces the rows; the cursor's number stays. Draws only what differs on the screen."""
@@ -191,9 +192,11 @@ class RowTable(ScrollView, can_focus=True):
         number = y - HEAD + self.scroll_offset.y
         if y < HEAD:
             ground = self.get_component_rich_style("row-table--header")
-            return self._strip(
-                [(Toned(self.head_of(column)),) for column in self._columns], ground, {"": ground}, ""
-            )
+            heads = [
+                (Toned(self.head_of(column, width)),)
+                for column, width in zip(self._columns, self._widths, strict=True)
+            ]
+            return self._strip(heads, ground, {"": ground}, "")
         if number >= len(self._rows):
             return Strip.blank(self.size.width, self.rich_style)
         row = self._rows[number]
