@@ -144,7 +144,7 @@ class Leftover:
     hint: str = ""
     """The statement that mends it, or what else would."""
     session: LeftSession | None = None
-    """The session that was left, of `idle_in_transaction`; None of anything else."""
+    """The session that was left, or that holds an advisory lock; None of anything else."""
 
 
 @dataclass(frozen=True, slots=True)

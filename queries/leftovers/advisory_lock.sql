@@ -27,7 +27,9 @@ SELECT CASE
        CASE
            WHEN session.state IS NULL THEN 'hidden'
            WHEN session.state OPERATOR(pg_catalog.=) 'disabled' THEN 'untracked'
-       END AS obstacle
+       END AS obstacle,
+       session.pid,
+       session.backend_start
 FROM pg_catalog.pg_lock_status() AS lock
 JOIN pg_catalog.pg_stat_get_activity(NULL) AS session ON session.pid OPERATOR(pg_catalog.=) lock.pid
 WHERE lock.locktype OPERATOR(pg_catalog.=) 'advisory'

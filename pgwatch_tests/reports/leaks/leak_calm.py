@@ -78,7 +78,7 @@ def left_by_sweeps(report: LeakReport, keys: KeyName, *, acts: bool) -> str:
 
 
 def left_sessions(report: LeakReport) -> list[Leftover]:
-    """The leftovers that are sessions, each session once."""
+    """The leftovers that are sessions, or locks of one: each session once."""
     found = {one.session: one for one in reversed(report.leftovers) if one.session is not None}
     return list(reversed(found.values()))
 

@@ -97,9 +97,10 @@ def leftover_copies(one: Leftover) -> tuple[Copyable, ...]:
         case "replication_slot":
             drop = f"SELECT pg_drop_replication_slot({literal(one.name)})"
             return (Copyable("the statement that drops it", drop),)
-        case "idle_in_transaction" if one.session is not None:
+        case "idle_in_transaction" | "advisory_lock" if one.session is not None:
             end = f"SELECT pg_terminate_backend({one.session.pid})"
-            return (Copyable("the statement that ends it", end),)
+            what = "it" if one.kind == "idle_in_transaction" else "its session"
+            return (Copyable(f"the statement that ends {what}", end),)
     return ()
 
 

@@ -243,7 +243,7 @@ def _orphan_line(group: Group, key: str, what: str, orphans: list[Orphan], so: s
 def _described(one: Orphan) -> str:
     age = "" if one.age_s is None else f", {durations.in_words(one.age_s)} old"
     # Of what is too young the detail may be just that.
-    age = "" if age == f", {one.detail}" else age
+    age = "" if age and f"{one.detail};".startswith(f"{age[2:]};") else age
     return f"{plain(one.name)}{age}{f', {plain(one.detail)}' if one.detail else ''}"
 
 

@@ -42,7 +42,7 @@ def orphan(one: Orphan, dry_run: bool) -> str:
     """`schema test_1717171717171_4711_x7f3: would be dropped, 2 h 5 min old, 12 tables`."""
     age = "" if one.age_s is None else f", {durations.in_words(one.age_s)} old"
     # Of what is too young the detail may be just that.
-    age = "" if age == f", {one.detail}" else age
+    age = "" if age and f"{one.detail};".startswith(f"{age[2:]};") else age
     detail = f", {plain(one.detail)}" if one.detail else ""
     return f"{sweep_words.kind(one.kind)} {plain(one.name)}: {sweep_words.fate(one, dry_run)}{age}{detail}"
 

@@ -14,7 +14,7 @@ from pgwatch_tests.postgres.server_messages import full_server_message
 from pgwatch_tests.postgres.sessions.session import DatabaseSession
 from pgwatch_tests.settings.load import Settings
 from pgwatch_tests.sweep.orphans.orphan_facts import OrphanFacts, SeenSession
-from pgwatch_tests.sweep.orphans.prepared_transactions import needs_owner, prepared_in
+from pgwatch_tests.sweep.orphans.prepared_transactions import locks_of, needs_owner, prepared_in
 from pgwatch_tests.sweep.orphans.schema_fence import schema_facts
 from pgwatch_tests.sweep.orphans.schemas import why_schema_stays
 from pgwatch_tests.sweep.request import SweepPart
@@ -30,15 +30,6 @@ class _Client:
     pid: int
     application_name: str
     names_it: bool | None
-
-
-@dataclass(frozen=True, slots=True)
-class _PreparedLock:
-    """A row of queries/sweep/prepared_locks.sql."""
-
-    relation: str
-    pid: int | None
-    application_name: str
 
 
 def inspect(settings: Settings, part: SweepPart) -> OrphanFacts | None:
@@ -111,7 +102,7 @@ def _prepared(session: DatabaseSession, part: SweepPart) -> OrphanFacts | None:
     one = next((one for one in prepared_in(session) if one.gid == part.name), None)
     if one is None:
         return None
-    locks = session.ask("sweep/prepared_locks", _PreparedLock, {"transaction": one.transaction})
+    locks = locks_of(session, one)
     return OrphanFacts(
         replace(part, confirmed=one.told_by),
         session.identity().database,

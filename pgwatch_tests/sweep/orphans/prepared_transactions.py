@@ -24,8 +24,20 @@ from pgwatch_tests.sweep.orphans.orphan_loop import (
 )
 from pgwatch_tests.sweep.request import SweepRequest
 from pgwatch_tests.text.durations import in_words
+from pgwatch_tests.text.numbers import named
 
+_MOST_DESCRIBED = 10
+"""Prepared transactions of a plan whose locks are asked for: all of the server's are read for each."""
 _ENDED: tuple[KeptReason, str] = "changed", "it had already ended"
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedLock:
+    """A row of queries/sweep/prepared_locks.sql: of a relation, or of a session that waits."""
+
+    relation: str
+    pid: int | None
+    application_name: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,13 +81,18 @@ def sweep_prepared(
         if not one.is_ours:
             raise OrphanKeptError("refused", needs_owner(one))
 
+    def described(number: int, one: PreparedOrphan) -> Orphan:
+        # Why another role's stays names its owner, too.
+        told = [f"owner {one.owner}"] if one.is_ours else []
+        if request.dry_run and number < _MOST_DESCRIBED:
+            # A plan is to say what is rolled back with it.
+            locked = [lock.relation for lock in locks_of(session, one) if lock.pid is None]
+            told += [f"locks {named(locked)}"] if locked else []
+        return Orphan("prepared", one.gid, removed=True, detail=", ".join(told), age_s=max(0.0, one.age_s))
+
     candidates = (
-        Candidate(
-            Orphan("prepared", one.gid, removed=True, age_s=max(0.0, one.age_s)),
-            partial(check, one),
-            partial(roll_back, session, one),
-        )
-        for one in prepared_in(session)
+        Candidate(described(number, one), partial(check, one), partial(roll_back, session, one))
+        for number, one in enumerate(prepared_in(session))
     )
     return sweep_each(candidates, request, stopped)
 
@@ -87,6 +104,14 @@ def prepared_in(session: DatabaseSession, database_oid: int | None = None) -> li
     """
     parameters = {"database_oid": database_oid}
     return session.ask("sweep/prepared", PreparedOrphan, parameters)
+
+
+def locks_of(session: DatabaseSession, one: PreparedOrphan) -> list[PreparedLock]:
+    """The relations that a prepared transaction has locked, and the sessions that wait for it.
+
+    Raises what `session.running` does.
+    """
+    return session.ask("sweep/prepared_locks", PreparedLock, {"transaction": one.transaction})
 
 
 def roll_back(session: DatabaseSession, one: PreparedOrphan) -> None:

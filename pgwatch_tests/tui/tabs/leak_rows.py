@@ -124,6 +124,11 @@ class LeakKeys:
         """`K ends it, after a question`"""
         return f"{self.name('terminate')} ends it, after a question"
 
+    @property
+    def ends_its_session(self) -> str:
+        """`K ends its session, after a question`"""
+        return f"{self.name('terminate')} ends its session, after a question"
+
 
 def leak_rows(report: LeakReport, keys: LeakKeys, before: LeakReport | None = None) -> list[LeakRow]:
     """A row per leaked table (most rows first), leftover, and thing not checked.
@@ -283,7 +288,8 @@ def _leftover_row(one: Leftover, before: _Before | None, keys: LeakKeys) -> Leak
     to_ask = leak_remedies.part_to_ask_about(one) if keys.removes else None
     does = [keys.asks_about_this] if to_ask else [keys.sweeps_this] if keys.sweeps and part else []
     does = [] if keys.is_past else does
-    does += [keys.ends_it] if keys.acts and one.session is not None else []
+    if keys.acts and one.session is not None:
+        does.append(keys.ends_its_session if one.kind == "advisory_lock" else keys.ends_it)
     return LeakRow(
         row,
         leak_detail.leftover_detail(one, tone, keys.name, does=does, why_not_swept=refusal),

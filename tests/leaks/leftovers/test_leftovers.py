@@ -143,6 +143,11 @@ def test_advisory_locks_of_idle_sessions(
     assert details["9"].startswith(f"shared, pid {idle.info.backend_pid}, idle, user postgres, last: SELECT")
     assert details["-5"].startswith("pid ")
     assert all(one.age_s is not None for one in locks)
+    # Whoever looks at one may end its session, and no later one with the same pid.
+    [(pid, began)] = {(one.session.pid, one.session.backend_start) for one in locks if one.session}
+    assert pid == idle.info.backend_pid
+    assert began is not None
+    assert all(one.session is not None for one in locks)
 
 
 def test_other_databases_of_tests(

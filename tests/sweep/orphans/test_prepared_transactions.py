@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from psycopg import Connection, sql
 from psycopg.rows import TupleRow
 
 from pgwatch_tests.embedded.server import EmbeddedServer
+from pgwatch_tests.reports.sweeps.sweep_causes import cause_lines
 from pgwatch_tests.sweep.orphans.orphan_loop import OrphanKeptError
 from pgwatch_tests.sweep.orphans.prepared_transactions import prepared_in, roll_back
 from tests.servers.sessions import Connect, Database, MakeRole, unique_name
 from tests.sweep.orphans.sweeping import HOSTILE, named, sweep_session, swept
+from tests.sweep.reports import NOTHING
 
 
 def prepare(connection: Connection[TupleRow], gid: str) -> None:
@@ -44,6 +48,25 @@ def test_an_old_one_is_rolled_back(owner: Connection[TupleRow], database: Databa
     assert named(swept(database.dsn, "prepared", min_age_s=0), gid).removed
     assert gids(owner) == set()
     assert swept(database.dsn, "prepared", min_age_s=0).orphans == ()
+
+
+def test_a_plan_says_whose_it_is_and_what_it_locks(
+    owner: Connection[TupleRow], database: Database, gid: str
+) -> None:
+    owner.execute("CREATE TABLE users (i int)")
+    owner.execute("BEGIN")
+    owner.execute("INSERT INTO users VALUES (1)")
+    owner.execute(sql.SQL("PREPARE TRANSACTION {}").format(sql.Literal(gid)))
+
+    dry = named(swept(database.dsn, "prepared", min_age_s=0, dry_run=True), gid)
+    young = named(swept(database.dsn, "prepared", dry_run=True), gid)
+
+    assert dry.detail == "owner postgres, locks public.users"
+    assert young.detail.endswith(" old; owner postgres, locks public.users")
+    [line] = cause_lines(replace(NOTHING, orphans=(young,)))
+    # Its age is told once.
+    assert " ".join(line.listed).count(" old") == 1
+    assert named(swept(database.dsn, "prepared", min_age_s=0), gid).removed
 
 
 def test_those_of_other_databases_arent_ours(

@@ -16,6 +16,7 @@ from pgwatch_tests.leaks.model import (
 )
 from pgwatch_tests.locks.actions.action import SessionAction
 from pgwatch_tests.locks.model import Party
+from pgwatch_tests.reports.leaks.leak_calm import left_by_sweeps
 from pgwatch_tests.sweep.request import SweepPart
 from pgwatch_tests.text.times import in_full
 from pgwatch_tests.tui.screens.confirm import ConfirmScreen
@@ -24,7 +25,7 @@ from pgwatch_tests.tui.widgets.tables.live_table import LiveTable
 from screenshots.pictures import settled
 from tests.locks.snapshots import MOMENT, session, snapshot
 from tests.tui.acting import Doing
-from tests.tui.driving import Feed, confirm, dialog_text, leak_report, screen_text
+from tests.tui.driving import Feed, confirm, dialog_text, leak_report, screen_text, until
 from tests.tui.tabs.leaking import (
     HIDDEN,
     LEFTOVERS,
@@ -33,6 +34,7 @@ from tests.tui.tabs.leaking import (
     TEST,
     USERS,
     feed,
+    left_session,
     messy,
     opened,
     told,
@@ -142,6 +144,24 @@ async def test_what_no_sweep_would_remove_is_refused_with_what_helps(
         assert told(app)[-1].startswith(f"A sweep leaves this {'test ' + kind}: only of what")
         assert told(app)[-1].endswith("y copies the DROP.")
         assert sweeping.begun == []
+
+
+async def test_the_holder_of_a_lock_is_ended_by_a_key_and_told_once_among_sessions() -> None:
+    holder = left_session(4711)
+    left = [replace(holder, kind="advisory_lock", name=name) for name in ("42", "43")]
+    report = replace(leak_report(), leftovers=tuple(left))
+    doing = Doing()
+    app = Feed(snapshot((), (session(4711, state="idle"),)), report).dashboard(act=doing)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await opened(pilot)
+        drawn = screen_text(app)
+        assert "K ends its session, after a question" in drawn
+        assert "SELECT pg_terminate_backend(4711)" in drawn
+        await pilot.press("K")
+        await settled(pilot)
+        await confirm(pilot)
+        await until(pilot, lambda: [one.party.pid for one in doing.asked] == [4711])
+    assert left_by_sweeps(report, str, acts=False).startswith("1 session is left, too (pid 4711)")
 
 
 @pytest.mark.parametrize("acts", [True, False])
