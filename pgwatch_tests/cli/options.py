@@ -117,7 +117,7 @@ transactions = click.option(
     type=click.Path(path_type=Path),
     metavar="DIR",
     help="Tell which test left each row, from the transaction logs in this directory and the hashes of "
-    "their tests. Default: PGWATCH_TRANSACTIONS, pyproject.toml.",
+    "their tests. Default: PGWATCH_TRANSACTIONS, pyproject.toml; for leaks, else pgwatch-results/logs.",
 )
 ignore = click.option(
     "--ignore",

@@ -97,7 +97,7 @@ class FoundRowsReader:
         return next((one.columns for one in named if one.oid == table.oid), ())
 
     def _known_tests(self) -> KnownTests:
-        known = evidence(self._settings)
+        known = evidence(self._settings, finds_logs=True)
         tests = () if known is None else (*known.listed, *(r.test for log in known.logs for r in log.runs))
         try:
             names = self._session.ask_values("leaks/application_names", str)

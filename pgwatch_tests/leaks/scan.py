@@ -171,7 +171,7 @@ class LeakScan:
         """
         begun, checked_at = time.monotonic(), datetime.now(UTC)
         wanted = markers(self._settings.markers)
-        known = evidence(self._settings, self._tests, self._names)
+        known = evidence(self._settings, self._tests, self._names, finds_logs=True)
         with closing(self._session) as session:
             session.open()
             if "advisory_lock" in self._demanded:

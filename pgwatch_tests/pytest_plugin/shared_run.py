@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import secrets
 import tempfile
 from dataclasses import dataclass, field
@@ -70,6 +71,11 @@ class SharedRun:
         """Removes the directory, if it is a temporary one, in the controller."""
         if self.is_temporary and not self.worker:
             remove_log_directory(Path(self.log_directory), self.held)
+
+    def is_alone_in(self, database: str) -> bool:
+        """Whether no other worker of the run writes to a database, as far as its name says."""
+        worker = self.worker
+        return not worker or re.search(rf"(?<![0-9A-Za-z]){re.escape(worker)}$", database) is not None
 
     def hand_to(self, workerinput: dict[str, object]) -> None:
         """Hands the run to a worker of pytest-xdist that is about to start."""

@@ -9,6 +9,9 @@
 3. `1 of N`: at most five tests that ran when the row came to be: when its value was stamped (by the
    client's clock), else `created_at` (by either clock), else when it was committed (by the server's),
    if rows of the table were only ever inserted. Who updated it is among them where it may have been they.
+   Of these, tests that wrote nothing to the table are left out, as far as their statements say, if any did.
+   Where rows were only ever inserted, a commit without a known id is known to be one of those tests' whose
+   verdicts found the row's id among what may be theirs: these are the tests that the plugin names.
 4. `unknown`, with the reason.
 """
 
@@ -17,11 +20,17 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pgwatch_tests.identity.known_tests import KnownTests
 from pgwatch_tests.identity.value_tokens import parse as parse_token
-from pgwatch_tests.leaks.attribution.test_runs import ClockOffset, DatabaseIdentity, TestRun, Written
+from pgwatch_tests.leaks.attribution.test_runs import (
+    ClockOffset,
+    DatabaseIdentity,
+    TestRun,
+    Written,
+    why_unknown,
+)
 from pgwatch_tests.leaks.attribution.transaction_log import LogFile
 from pgwatch_tests.leaks.model import Attribution, Confidence
 from pgwatch_tests.text.numbers import plural
@@ -29,6 +38,7 @@ from pgwatch_tests.text.numbers import plural
 MOST_NAMED = 5
 CHANGED = "changed a row that was there before"
 """The detail of a verdict on a row that isn't new."""
+NO_LOG = "there is no transaction log"
 NO_KNOWN_TEST = "a hash of no known test"
 """How the detail ends where a row carries a test's hash."""
 # A stamp is cut to milliseconds, and need not be the same reading of the clock as the log's.
@@ -123,13 +133,20 @@ class AttributionLadder:
         here = [
             run
             for log in logs
-            if log.database is not None and database is not None and _same(log.database, database)
+            if log.database is not None and database is not None and is_same(log.database, database)
             for run in log.runs
         ]
         self._known = known
         # A fixture runs beside all its tests: it is a candidate only if its rows can't be known by their ids.
         self._by_time = RunsByTime(run for run in here if not run.is_fixture or run.unknown)
         self._not_known = sum(run.unknown for run in here)
+        self._unknown_ways = frozenset(way for run in here for way in run.unknown_ways)
+        self._runs: defaultdict[str, list[TestRun]] = defaultdict(list)
+        self._perhaps: defaultdict[tuple[int, int], set[str]] = defaultdict(set)
+        for run in here:
+            self._runs[run.test].append(run)
+            for table_and_xid in run.perhaps:
+                self._perhaps[table_and_xid].add(run.test)
         self._why_no_times = _why_no_times(logs, database, here)
         self._writers: defaultdict[int, list[tuple[TestRun, Written]]] = defaultdict(list)
         for run in here:
@@ -207,9 +224,13 @@ class AttributionLadder:
         return [(run, written) for run, written in writers if _is_possible(written, row)]
 
     def _by_time_of(self, row: RowOrigin, stamps: frozenset[int], writers: Collection[str]) -> RowVerdict:
+        perhaps = self._perhaps_of(row)
         if not stamps and row.created_us is None and (row.committed_us is None or not row.only_inserted):
+            if perhaps:
+                return self._one_of(perhaps)
             more = self._not_known
-            unknown = f" ({plural(more, 'commit')} didn't tell all ids)" if more else ""
+            why = why_unknown(self._unknown_ways)
+            unknown = f" ({plural(more, 'commit')} didn't tell all ids{why and ': ' + why})" if more else ""
             return RowVerdict(
                 "unknown",
                 (),
@@ -234,9 +255,35 @@ class AttributionLadder:
             )
         elif row.committed_us is not None:
             found |= self._by_time.at_server_time(row.committed_us)
+        if perhaps:
+            # Of a test that was killed, nobody has said what it may have written.
+            untold = {test for test in found if any(run.may_write is None for run in self._runs[test])}
+            return self._one_of(perhaps | untold, perhaps)
         if not found:
             return RowVerdict("unknown", (), "no logged test ran when it was created")
-        return _one_of(found.union(writers), "ran when it was created")
+        return self._one_of(self._that_may_have_written(found, row.table_oid).union(writers))
+
+    def _perhaps_of(self, row: RowOrigin) -> set[str]:
+        """The tests that the row's transaction may be of, if it is the one that inserted the row."""
+        if row.xid is None or not row.only_inserted:
+            return set()
+        return self._perhaps.get((row.table_oid, row.xid), set())
+
+    def _that_may_have_written(self, tests: set[str], table_oid: int) -> set[str]:
+        """Those of the tests that may have written to the table; all of them if none may: then it was another
+        process of one of them."""
+        wrote = {
+            test for test in tests if any(run.may_have_written_to(table_oid) for run in self._runs[test])
+        }
+        return wrote or tests
+
+    def _one_of(self, tests: Collection[str], likely: Collection[str] = ()) -> RowVerdict:
+        """One of the tests: the likely ones first, and those with most commits without a known id."""
+        unknown = {test: sum(run.unknown for run in self._runs[test]) for test in tests}
+        ways = {way for test in tests for run in self._runs[test] for way in run.unknown_ways}
+        judged = _one_of(tests, "ran when it was created", why_unknown(ways))
+        ordered = sorted(judged.tests, key=lambda test: (test not in likely, -unknown[test], test))
+        return replace(judged, tests=tuple(ordered))
 
 
 def attribution(verdicts: Iterable[RowVerdict], rows: int, rest: str) -> tuple[Attribution, ...]:
@@ -319,13 +366,14 @@ def _is_inserter(written: Written, table_oid: int) -> bool:
     return table_oid in written.inserted and table_oid not in written.changed
 
 
-def _one_of(tests: Collection[str], what: str) -> RowVerdict:
+def _one_of(tests: Collection[str], what: str, detail: str = "") -> RowVerdict:
     if len(tests) > MOST_NAMED:
         return RowVerdict("unknown", (), f"more than {MOST_NAMED:,} tests {what}")
-    return RowVerdict("1 of N", tuple(sorted(tests)))
+    return RowVerdict("1 of N", tuple(sorted(tests)), detail)
 
 
-def _same(one: DatabaseIdentity, other: DatabaseIdentity) -> bool:
+def is_same(one: DatabaseIdentity, other: DatabaseIdentity) -> bool:
+    """Whether two logs, or a log and a database, are of one database, whatever its name."""
     return (
         bool(one.system_identifier)
         and one.system_identifier == other.system_identifier
@@ -336,9 +384,9 @@ def _same(one: DatabaseIdentity, other: DatabaseIdentity) -> bool:
 def _why_no_times(logs: Sequence[LogFile], database: DatabaseIdentity | None, here: Sequence[TestRun]) -> str:
     """Returns why times can't be matched with tests; empty if they can."""
     if not logs:
-        return "there is no transaction log"
+        return NO_LOG
     if database is None:
         return "the transaction logs may belong to another database"
-    if any(log.damaged and (log.database is None or _same(log.database, database)) for log in logs):
+    if any(log.damaged and (log.database is None or is_same(log.database, database)) for log in logs):
         return "a transaction log is damaged and may lack tests"
     return "" if here else "the transaction logs belong to other databases"

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import psycopg
 from psycopg import errors
 
+from pgwatch_tests.errors import ConfigurationError
 from pgwatch_tests.identity.known_tests import KnownTests, read_test_list
 from pgwatch_tests.leaks.attribution.ladder import (
     AttributionLadder,
@@ -15,6 +18,7 @@ from pgwatch_tests.leaks.attribution.ladder import (
     RowVerdict,
     attribution,
     full_xid,
+    is_same,
 )
 from pgwatch_tests.leaks.attribution.own_transaction import DatabaseNow, database_now
 from pgwatch_tests.leaks.attribution.transaction_log import LogFile, read_logs
@@ -27,6 +31,8 @@ from pgwatch_tests.postgres.server_messages import server_message
 from pgwatch_tests.postgres.sessions.session import DatabaseSession
 from pgwatch_tests.settings.load import Settings
 
+RESULTS = Path("pgwatch-results")
+"""Where `run` keeps its results, with the logs, unless it is told otherwise."""
 MOST_ROWS = 2000
 """The rows examined per table: each takes memory here, and reads on the server."""
 
@@ -41,6 +47,8 @@ class Evidence:
     """The evidence from outside the database: transaction logs and known tests."""
 
     logs: tuple[LogFile, ...] = ()
+    are_found: bool = False
+    """Whether nobody named the logs: they were found where `run` keeps them, perhaps of other databases."""
     listed: tuple[str, ...] = ()
     """Tests that somebody named."""
     names: tuple[str, ...] = ()
@@ -65,17 +73,31 @@ class _Origin:
     only_inserted: bool
 
 
-def evidence(settings: Settings, tests: Iterable[str] = (), names: Iterable[str] = ()) -> Evidence | None:
+def evidence(
+    settings: Settings, tests: Iterable[str] = (), names: Iterable[str] = (), *, finds_logs: bool = False
+) -> Evidence | None:
     """Returns the evidence in the settings' files, these tests and names of sessions; None if there is none.
 
+    Where the settings name no logs, `finds_logs` takes those of a run in the working directory.
     Raises ConfigurationError.
     """
     tests, names = tuple(tests), tuple(names)
-    if settings.transactions is None and settings.tests is None and not tests and not names:
+    logs = _found_logs() if settings.transactions is None and finds_logs else ()
+    if settings.transactions is None and settings.tests is None and not (tests or names or logs):
         return None
-    logs = () if settings.transactions is None else read_logs(settings.transactions)
     listed = () if settings.tests is None else read_test_list(settings.tests)
-    return Evidence(logs, (*listed, *tests), names)
+    if settings.transactions is not None:
+        return Evidence(read_logs(settings.transactions), listed=(*listed, *tests), names=names)
+    return Evidence(logs, bool(logs), (*listed, *tests), names)
+
+
+def _found_logs() -> tuple[LogFile, ...]:
+    """The logs of the last run in the working directory, its shards included; none that can't be read."""
+    found: list[LogFile] = []
+    for directory in sorted((*RESULTS.glob("logs"), *RESULTS.glob("*/logs"))):
+        with suppress(ConfigurationError):
+            found += read_logs(directory)
+    return tuple(found)
 
 
 class Attributor:
@@ -96,6 +118,10 @@ class Attributor:
     def attributed(self, leaks: Mapping[Table, TableLeak]) -> list[TableLeak]:
         """The leaks with their attribution. Raises what `session.running` does for a lost connection."""
         now = self._database()
+        if self._evidence.are_found:
+            self._evidence = replace(self._evidence, logs=_logs_of(now, self._evidence.logs))
+            if self._evidence in (Evidence(are_found=True), Evidence()):
+                return list(leaks.values())
         ladder = self._ladder(now, leaks)
         return [
             replace(leak, attribution=attribution(verdicts, leak.rows, rest))
@@ -190,6 +216,13 @@ class Attributor:
                 continue  # so subtransactions can't be matched by it
             times |= {row.xid: row.committed_us for row in rows if row.committed_us is not None}
         return times
+
+
+def _logs_of(now: DatabaseNow | None, logs: Iterable[LogFile]) -> tuple[LogFile, ...]:
+    """Those of the logs that are of this database."""
+    if now is None:
+        return ()
+    return tuple(one for one in logs if one.database is not None and is_same(one.database, now.identity))
 
 
 def _groups(leaks: Mapping[Table, TableLeak]) -> Iterator[list[Table]]:

@@ -99,3 +99,15 @@ class TestRun:
     """Whether a fixture wider than a test is meant, from its set-up to its tear-down."""
     unknown: int = 0
     """Its commits whose ids aren't known."""
+    unknown_ways: frozenset[str] = frozenset()
+    """How those were made: `autocommit`, `savepoint` …"""
+    may_write: frozenset[int] | None = None
+    """Tables (roots, by oid) that its commits may have written to, as its statements say. None: not told."""
+    perhaps: frozenset[tuple[int, int]] = frozenset()
+    """Rows that may be of its commits without a known id: the table's oid, and the id in the row."""
+
+    def may_have_written_to(self, table_oid: int) -> bool:
+        """Whether any row of a table may be its own."""
+        if self.may_write is None or table_oid in self.may_write:
+            return True
+        return any(one.may_have_inserted_into(table_oid) for one in self.transactions)

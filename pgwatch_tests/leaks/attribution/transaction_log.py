@@ -13,7 +13,13 @@ Then each test is numbered, and every other line says which one it is about:
     {"wrote": 1, "xid": 8589934592, "started_at": "…", "inserted": [16390], "changed": []}
     {"ended": 1, "at": "…", "outcome": "passed"}
 
-`unknown` in a last line counts the commits whose ids aren't known, by how they were made; `judged` says that
+`unknown` in a last line counts the commits whose ids aren't known, by how they were made, and `may_write` are
+the tables that any commit may have written to, as statements say (null: any). A line of its own says in which
+rows that were there in the end such a commit may have left its id:
+
+    {"perhaps": 1, "table": 16390, "xids": [8589934593]}
+
+`judged` says that
 `inserted` and `changed` were judged by the rows that were left, not by counters of a session; `complete`,
 where it is false, that other tables may have rows of the transaction as well. A `kind` of `fixture` in a
 first line says that no test is meant; `session` in the header which run of tests wrote the file.
@@ -118,14 +124,23 @@ class TransactionLog:
         transactions: Iterable[Written] = (),
         unknown: Mapping[str, int] = MappingProxyType({}),
         at_us: int | None = None,
+        may_write: frozenset[int] | None = None,
     ) -> None:
         """Logs that the test is over, its fixtures included, ahead of that the transactions given.
 
-        `unknown` counts commits whose ids aren't known, by how they were made.
+        `unknown` counts commits whose ids aren't known, by how they were made; `may_write` are the tables
+        that any of its commits may have written to (None: any).
         """
         told = f',"unknown":{json.dumps(dict(unknown))}' if unknown else ""
+        tables = "" if may_write is None else f',"may_write":{_listed(may_write)}'
         wrote = "".join([_written(number, one) for one in transactions])
-        self._append(f'{wrote}{{"ended":{number},"at":"{_at(at_us)}","outcome":{_quoted(outcome)}{told}}}\n')
+        self._append(
+            f'{wrote}{{"ended":{number},"at":"{_at(at_us)}","outcome":{_quoted(outcome)}{told}{tables}}}\n'
+        )
+
+    def may_have_written(self, number: int, table_oid: int, xids: frozenset[int]) -> None:
+        """Logs the ids in rows of a table that may be of the test's commits without a known id."""
+        self._append(f'{{"perhaps":{number},"table":{table_oid},"xids":{_listed(xids)}}}\n')
 
     def close(self) -> None:
         """Closes the file; a test without an end counts as still running."""
@@ -257,8 +272,8 @@ def _apply(
         written = Written(
             _int(record, "xid"),
             None if record.get("started_at") is None else _time(record, "started_at"),
-            _oids(record, "inserted"),
-            _oids(record, "changed"),
+            _numbers(record, "inserted"),
+            _numbers(record, "changed"),
             is_judged=record.get("judged") is True,
             is_complete=record.get("complete") is not False,
         )
@@ -268,6 +283,10 @@ def _apply(
             # Two tests at once in one worker, in threads: they may share the connection.
             written = replace(written, inserted=None, changed=None)
         runs[number] = replace(run, transactions=(*run.transactions, written))
+    elif "perhaps" in record:
+        number, table = _int(record, "perhaps"), _int(record, "table")
+        rows = frozenset((table, xid) for xid in _numbers(record, "xids") or ())
+        runs[number] = replace(runs[number], perhaps=runs[number].perhaps | rows)
     else:
         number = _int(record, "ended")
         runs[number] = replace(
@@ -275,6 +294,8 @@ def _apply(
             ended_us=_time(record, "at"),
             outcome=_str(record, "outcome"),
             unknown=_count(record.get("unknown")),
+            unknown_ways=_ways(record.get("unknown")),
+            may_write=_numbers(record, "may_write"),
         )
 
 
@@ -307,12 +328,12 @@ def _str(record: Mapping[str, object], key: str) -> str:
     return value
 
 
-def _oids(record: Mapping[str, object], key: str) -> frozenset[int] | None:
+def _numbers(record: Mapping[str, object], key: str) -> frozenset[int] | None:
     value = record.get(key)
     if value is None:
         return None
     if not isinstance(value, list) or not all(isinstance(oid, int) for oid in value):
-        raise ValueError(f"{key} isn't a list of oids")
+        raise ValueError(f"{key} isn't a list of whole numbers")
     return frozenset(value)
 
 
@@ -333,6 +354,10 @@ def _count(unknown: object) -> int:
     if not isinstance(unknown, dict):
         return 0
     return sum(number for number in unknown.values() if isinstance(number, int))
+
+
+def _ways(unknown: object) -> frozenset[str]:
+    return frozenset(map(str, unknown)) if isinstance(unknown, dict) else frozenset()
 
 
 def _at(epoch_us: int | None) -> str:

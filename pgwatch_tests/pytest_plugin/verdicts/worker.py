@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import threading
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -44,7 +43,11 @@ from pgwatch_tests.pytest_plugin.verdicts.transactions.pending_commits import (
     PendingCommits,
     Sight,
 )
-from pgwatch_tests.pytest_plugin.verdicts.transactions.transaction_logs import TransactionLogs, transaction_of
+from pgwatch_tests.pytest_plugin.verdicts.transactions.transaction_logs import (
+    Rows,
+    TransactionLogs,
+    transaction_of,
+)
 from pgwatch_tests.pytest_plugin.verdicts.transactions.transaction_owners import (
     TransactionOwners,
     committed_with,
@@ -138,15 +141,16 @@ class WorkerVerdicts:
             work.commits.append(commit)
             others_wrote = self._transactions[database].commit(number, commit.xid)
         if is_first_unknown:
+            others_wrote = others_wrote or not self._active.shared.is_alone_in(database.name)
             seen = self._sights.get(database, NOTHING_SEEN).counters
             work.unknown_since = None if seen is None else seen.next_xid
             if others_wrote:
-                # Such as a fixture in the test's set-up: what is there by now is theirs.
+                # Such as a fixture in the test's set-up, or other workers: what is there by now is theirs.
                 work.unknown_since = self._next_xid(database) or work.unknown_since
 
     def _end(self, owner: Owner) -> None:
         self._judge(self._due(owner))
-        self._logs.end(owner)
+        self._logs.end(owner, {one.database for one in self._postponed if one.owner is owner})
         if self._active.item is not None and self._active.next_item is None:
             # Behind the last test, fixtures drop the databases of the session.
             self._session.leave()
@@ -209,6 +213,7 @@ class WorkerVerdicts:
         unread = []
         last_numbers = {}
         ids, kinds = set(own), defaultdict[int, set[RowKind]](set)
+        perhaps = defaultdict[int, set[int]](set)
         shapes = self._shapes_to_look_at(connection, work, counters)
         for some in _parts(shapes):
             for found in find_rows(connection, some, wanted):
@@ -219,14 +224,16 @@ class WorkerVerdicts:
                 if found.last_number is not None:
                     last_numbers[found.shape.oid] = found.last_number
                 judged = self._judged(connection, work, found, suspect, counters)
-                self._tell(work, judged, counters.next_xid)
+                perhaps[found.shape.root_oid] |= self._tell(work, judged, counters.next_xid)
                 kinds[found.shape.root_oid].update(judged.kinds)
                 ids |= {xid for own in judged.own if (xid := full_xid(own, counters.next_xid))}
         for found in unread:
             self._active.not_checked(f"{found.shape.name}: {found.why_not}")
         is_complete = counters.counts_at_once and len(shapes) < _MOST_TABLES
         transactions = [transaction_of(xid, kinds, is_complete=is_complete) for xid in sorted(ids)]
-        self._logs.committed(work.owner, work.database, work.commits, transactions)
+        may_write = work.tables_written(shapes) if len(shapes) < _MOST_TABLES else None
+        rows = Rows.of(may_write, perhaps, counters.next_xid)
+        self._logs.committed(work.owner, work.database, work.commits, transactions, rows)
         return last_numbers
 
     def _suspect(self, work: PendingCommits, ahead_us: int) -> Suspect:
@@ -304,13 +311,14 @@ class WorkerVerdicts:
         of_savepoints = {
             xmin for xmin in others if any(is_between(xmin, top, counters.next_xid) for top in tops)
         }
-        if self._is_alone_in(work.database):
+        if self._active.shared.is_alone_in(work.database.name):
             return of_savepoints | work.may_have_written(others, shape, counters.next_xid)
         if of_savepoints and counters.has_commit_times:
             return committed_with(connection, of_savepoints, tops)
         return set()
 
-    def _tell(self, work: PendingCommits, judged: Judged, next_xid: int) -> None:
+    def _tell(self, work: PendingCommits, judged: Judged, next_xid: int) -> set[int]:
+        """Tells what is left; returns the ids in rows that may be the owner's, the lower 32 bits."""
         shape = judged.found.shape
         for finding in findings_of(work.owner, judged, is_late=work.is_late):
             self._active.found(finding)
@@ -320,6 +328,7 @@ class WorkerVerdicts:
         self._transactions[work.database].judge(work.owner.number, told)
         if told or others:
             self._claims.judged(work.owner, work.database, shape.name, told, others)
+        return others
 
     def _shapes_to_look_at(
         self, connection: OwnConnection, work: PendingCommits, counters: Counters
@@ -368,11 +377,6 @@ class WorkerVerdicts:
                 return read_counters(connection).next_xid
         except (PgwatchError, psycopg.Error):
             return None
-
-    def _is_alone_in(self, database: ServedDatabase) -> bool:
-        """Whether no other worker of the run writes to a database, as far as its name says."""
-        worker = self._active.shared.worker
-        return not worker or re.search(rf"(?<![0-9A-Za-z]){re.escape(worker)}$", database.name) is not None
 
     def _reachable(self, database: ServedDatabase) -> ServedDatabase:
         """Returns the database with a connection string, if one is known at all."""

@@ -18,8 +18,8 @@ from pgwatch_tests.text.times import clock, in_full
 from pgwatch_tests.text.toned_text import Tone, Toned
 
 _NOT_ASKED = (
-    "not known: pytest --pgwatch=warn tells it; or start this with --tests FILE, or set PGWATCH_TRANSACTIONS "
-    "to a directory of logs"
+    "not known: pgwatch-tests run -- pytest --pgwatch=warn keeps the log that tells it; or set "
+    "PGWATCH_TRANSACTIONS to a directory of logs, or start this with --tests FILE"
 )
 _MOST_TESTS = 12
 _MOST_COLUMNS = 12
@@ -99,7 +99,8 @@ def test_detail(one: TestLeak) -> Detail:
 def named(one: TestLeak | Attribution, tone: Tone = "") -> Line:
     """The test's own name before where it is, or that it isn't known."""
     if one.candidates:
-        return (Toned("one of ", tone), names_of(one.candidates, tone))
+        first = "one of " if len(one.candidates) > 1 else "perhaps "
+        return (Toned(first, tone), names_of(one.candidates, tone))
     if not one.test:
         return (Toned(leak_words.UNKNOWN_TEST, tone or "quiet"),)
     name, place = map(plain, test_names.split(one.test))

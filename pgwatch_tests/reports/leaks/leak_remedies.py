@@ -7,7 +7,7 @@ import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pgwatch_tests.leaks.attribution.ladder import NO_KNOWN_TEST
+from pgwatch_tests.leaks.attribution.ladder import NO_KNOWN_TEST, NO_LOG
 from pgwatch_tests.leaks.attribution.rows_by_test import is_certain
 from pgwatch_tests.leaks.model import Leftover, LeftoverKind, TableLeak
 from pgwatch_tests.reports.leaks import leak_words
@@ -18,6 +18,17 @@ from pgwatch_tests.text.plain_text import plain
 from pgwatch_tests.text.sql_names import identifier, literal
 
 MATERIALIZED = "materialized view"
+
+KEEP_LOG = (
+    "Make values with unique_email or unique_id, or keep a transaction log: pgwatch-tests run -- pytest "
+    "--pgwatch=warn, or pytest --pgwatch-log DIR and PGWATCH_TRANSACTIONS=DIR here"
+)
+"""What makes tests known where nobody has kept a log."""
+MAKE_KNOWN = (
+    "Make values with unique_email or unique_id, which carry the test's hash; run once without -n; or use "
+    "a transaction instead of autocommit"
+)
+"""What makes a test known that the log doesn't tell."""
 
 _SWEPT: dict[LeftoverKind, SweepKind] = {
     "schema": "schemas",
@@ -59,13 +70,13 @@ def table_fix(leak: TableLeak) -> str:
             return "Let that test use the fixture cleanup_test or rollback_session"
         return "Let that test remove what it makes where it ends, or roll it back"
     if any(one.candidates for one in leak.attribution):
-        return "Make values with unique_email or unique_id: they carry the test's hash, so that it is known"
+        return MAKE_KNOWN
     if any(one.detail.endswith(NO_KNOWN_TEST) for one in leak.attribution):
         return (
             "Start this with --tests FILE (pytest --collect-only -q prints it): it names the tests of hashes"
         )
     if leak.attribution:
-        return "Give values the test's hash (unique_email, unique_id), or log transactions (--pgwatch)"
+        return KEEP_LOG if any(one.detail == NO_LOG for one in leak.attribution) else MAKE_KNOWN
     return "Let its test remove what it makes where it ends, or roll it back"
 
 

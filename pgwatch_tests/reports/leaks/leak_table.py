@@ -109,6 +109,8 @@ def by_test(report: LeakReport) -> str:
 def _test_name(one: TestLeak) -> str:
     if one.confidence == "unknown":
         return f"({plain(one.detail)})" if one.detail else ""
+    if len(one.candidates) == 1:
+        return leak_words.suspected([plain(one.candidates[0])])
     if one.candidates:
         return "\n".join(
             f"{'one of' if not number else '    or'} {plain(test)}"

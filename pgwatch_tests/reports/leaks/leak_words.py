@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from pgwatch_tests.accepted_findings import ANY_TEST, Finding
-from pgwatch_tests.leaks.attribution.ladder import CHANGED
+from pgwatch_tests.leaks.attribution.ladder import CHANGED, NO_KNOWN_TEST, NO_LOG
 from pgwatch_tests.leaks.attribution.rows_by_test import TestLeak
 from pgwatch_tests.leaks.gate import ALL_KINDS
 from pgwatch_tests.leaks.model import (
@@ -67,10 +67,20 @@ def origin(report: LeakReport) -> tuple[str, ...]:
     if known >= report.total:
         return ()
     unknown = plural(report.total - known, counted(report))
+    if any(_is_of_log(one) for one in verdicts):
+        how = "make values with unique_email or unique_id, or run once without -n"
+        return (f"Which test left {unknown} isn't known, as told for each: {how} (docs/plugin.md)",)
     return (
-        f"Which test left {unknown} isn't known: pytest --pgwatch=warn tells it; or put the test's hash into "
-        "values, and pass --tests (docs/test-ids.md)",
+        f"Which test left {unknown} isn't known: pytest --pgwatch=warn tells it (in autocommit: without -n); "
+        "or put the test's hash into values, and pass --tests (docs/test-ids.md)",
     )
+
+
+def _is_of_log(one: Attribution) -> bool:
+    """Whether it isn't known though transactions were logged."""
+    if one.confidence != "unknown" or one.detail.startswith("not examined"):
+        return False
+    return bool(one.detail) and one.detail != NO_LOG and not one.detail.endswith(NO_KNOWN_TEST)
 
 
 def is_clean(report: LeakReport) -> bool:
@@ -254,8 +264,13 @@ def _ignored(one: Ignored) -> str:
 def test_name(one: TestLeak | Attribution) -> str:
     """The test, those that it may have been, or that it isn't known and why."""
     if one.candidates:
-        return f"one of {', '.join(one.candidates)}"
+        return suspected(one.candidates)
     return one.test or (f"{UNKNOWN_TEST} ({one.detail})" if one.detail else UNKNOWN_TEST)
+
+
+def suspected(tests: Sequence[str]) -> str:
+    """`one of a, b`; where only one test may have been it, that is no fact either: `a, or somebody else`."""
+    return f"one of {', '.join(tests)}" if len(tests) > 1 else f"{tests[0]}, or somebody else"
 
 
 def known_by(one: TestLeak | Attribution) -> str:

@@ -13,6 +13,7 @@ from pgwatch_tests.record.merging.merged import LastSession, RecordedRun, RunRep
 from pgwatch_tests.record.model import DeadlockEvent, LeakEvent, RecordedSide, WaitEvent
 from pgwatch_tests.record.plugin_findings import PluginFinding
 from pgwatch_tests.record.run_summary import RunFacts
+from pgwatch_tests.reports.leaks.leak_words import suspected
 from pgwatch_tests.reports.runs.failed_tests import failed_tests
 from pgwatch_tests.text import durations
 from pgwatch_tests.text.numbers import plural
@@ -286,7 +287,7 @@ def _state(state: str, shown: Shown) -> str:
 def leaked_by(leak: LeakEvent, shown: Shown) -> str:
     """The test that left it, those that may have, or that it isn't known and why."""
     if leak.candidates:
-        return f"one of {', '.join(map(shown, leak.candidates))}"
+        return suspected([shown(one) for one in leak.candidates])
     if leak.test:
         return shown(leak.test)
     return f"unknown ({shown(leak.detail)})" if leak.kind == "rows" and leak.detail else "unknown"

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from pgwatch_tests.errors import Verdict
-from pgwatch_tests.leaks.attribution.rows_by_test import by_test
+from pgwatch_tests.leaks.attribution.rows_by_test import TestLeak, by_test
 from pgwatch_tests.leaks.model import TRACES, LeakReport
 from pgwatch_tests.record import plugin_findings, sums
 from pgwatch_tests.record.events import leak_events
 from pgwatch_tests.record.results import ResultsDirectory, RunRecord
+from pgwatch_tests.reports.leaks.leak_words import suspected
 from pgwatch_tests.run.checks.fail_on import Evidence
 from pgwatch_tests.text.durations import in_words
 from pgwatch_tests.text.numbers import plural
@@ -146,7 +147,7 @@ def _origin(record: RunRecord, known: Evidence) -> Iterator[str]:
         return
     how = "put the test's hash into values (docs/test-ids.md)"
     if any("pytest" in word for word in record.facts.command):
-        how = "pgwatch-tests run -- pytest --pgwatch=warn …"
+        how = "pgwatch-tests run -- pytest --pgwatch=warn … (autocommit writes: without -n)"
     yield f"  which test left rows isn't known; to learn it: {how}"
 
 
@@ -155,4 +156,8 @@ def _leaks(known: Evidence) -> Iterator[str]:
         return
     for one in by_test(known.leaks.tables)[:_MOST_TESTS]:
         tables = ", ".join(name for name, _ in one.tables[:_MOST_TESTS])
-        yield f"  {plural(one.rows, 'row')} of {tables} left by {one.test or 'a test that is not known'}"
+        yield f"  {plural(one.rows, 'row')} of {tables} left by {_whom(one)}"
+
+
+def _whom(one: TestLeak) -> str:
+    return suspected(one.candidates) if one.candidates else one.test or "a test that is not known"

@@ -369,7 +369,8 @@ def _left_by(attribution: Sequence[Attribution]) -> Cell:
     first, *others = attribution
     if first.candidates:
         more = f", {plural(len(others), 'other')}" if others else ""
-        known = Toned(f"{leak_words.known_by(first)}{more}: ", "notice")
+        number = leak_words.known_by(first) if len(first.candidates) > 1 else "perhaps"
+        known = Toned(f"{number}{more}: ", "notice")
         return (known, leak_detail.names_of(first.candidates))
     more = f" +{len(others):,}" if others else ""
     if not first.test:

@@ -177,8 +177,63 @@ def test_a_fixture_is_a_suspect_only_if_its_ids_arent_all_known() -> None:
     assert ladder(A, fixture).judge(row) == RowVerdict("1 of N", ("a",))
     assert ladder(A, fixture).judge(RowOrigin(USERS, xid=709)) == RowVerdict("transaction", ("fixture c",))
     unknown = replace(fixture, unknown=2)
-    assert ladder(A, unknown).judge(row) == RowVerdict("1 of N", ("a", "fixture c"))
+    assert ladder(A, unknown).judge(row) == RowVerdict("1 of N", ("fixture c", "a"))
     assert "(2 commits didn't tell all ids)" in ladder(A, unknown).judge(RowOrigin(USERS, xid=720)).detail
+
+
+def in_autocommit(test: str, began_s: float, ended_s: float, *xids: int, commits: int = 1) -> TestRun:
+    """A run whose commits have no known ids, and may have left these in rows of USERS."""
+    return replace(
+        run(test, began_s, ended_s),
+        unknown=commits,
+        unknown_ways=frozenset({"autocommit"}),
+        may_write=frozenset({USERS}),
+        perhaps=frozenset((USERS, xid) for xid in xids),
+    )
+
+
+WHY = "autocommit writes have no transaction to tell by"
+
+
+def test_who_wrote_nothing_to_the_table_is_no_suspect() -> None:
+    sleeps = replace(run("sleeps", 0, 1), may_write=frozenset())
+    other = replace(in_autocommit("other", 0, 1), may_write=frozenset({BOOKINGS}))
+    writes = in_autocommit("writes", 0, 1)
+    row = RowOrigin(USERS, created_us=BEGIN + SECOND // 2, xid=720)
+
+    assert ladder(sleeps, other, writes).judge(row) == RowVerdict("1 of N", ("writes",), WHY)
+    # Nothing is told of a test that was killed, nor in the log of an older version.
+    killed = run("killed", 0, None)
+    assert ladder(sleeps, writes, killed).judge(row).tests == ("writes", "killed")
+    # If nobody's statements wrote it, it was another process: perhaps one that a test has started.
+    assert ladder(sleeps, other).judge(row).tests == ("other", "sleeps")
+    # Of two runs of a test, the other one may have written.
+    assert ladder(sleeps, replace(writes, test="sleeps"), other).judge(row).tests == ("sleeps",)
+
+
+def test_a_known_transaction_may_have_inserted_what_another_test_has_updated_since() -> None:
+    inserts = replace(run("inserts", 0, 1, wrote(700, 0.5)), may_write=frozenset({USERS}))
+    updates = in_autocommit("updates", 0, 1, 720)
+    row = RowOrigin(USERS, created_us=BEGIN + SECOND // 2, xid=720)
+
+    assert ladder(inserts, updates).judge(row).tests == ("updates", "inserts")
+    # Where nothing is ever updated, the id in the row is the inserter's.
+    assert ladder(inserts, updates).judge(replace(row, only_inserted=True)).tests == ("updates",)
+
+
+def test_rows_in_autocommit_are_of_those_who_found_their_ids() -> None:
+    """The plugin's verdicts and this name the same tests."""
+    one, two = in_autocommit("one", 0, 1, 710, 711), in_autocommit("two", 0, 1, 711, 712, commits=3)
+    row = RowOrigin(USERS, xid=710, only_inserted=True)
+
+    assert ladder(one, two).judge(row) == RowVerdict("1 of N", ("one",), WHY)
+    assert ladder(one, two).judge(replace(row, xid=711)) == RowVerdict("1 of N", ("two", "one"), WHY)
+    at_once = replace(row, created_us=BEGIN + SECOND // 2)
+    assert ladder(one, two).judge(at_once).tests == ("one",)
+    assert ladder(one, two, run("killed", 0, None)).judge(at_once).tests == ("one", "killed")
+    elsewhere = ladder(one, two).judge(replace(row, table_oid=BOOKINGS))
+    assert elsewhere.confidence == "unknown"
+    assert f"4 commits didn't tell all ids: {WHY}" in elsewhere.detail
 
 
 def test_counters_that_were_off_prove_nothing() -> None:

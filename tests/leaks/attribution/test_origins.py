@@ -18,6 +18,7 @@ from pgwatch_tests.identity.value_tokens import token
 from pgwatch_tests.leaks.attribution.ladder import CHANGED
 from pgwatch_tests.leaks.attribution.origins import MOST_ROWS
 from pgwatch_tests.leaks.attribution.own_transaction import clock_offset, database_now, written
+from pgwatch_tests.leaks.attribution.test_runs import DatabaseIdentity
 from pgwatch_tests.leaks.attribution.transaction_log import TransactionLog
 from pgwatch_tests.leaks.baseline.baseline_reader import take
 from pgwatch_tests.leaks.baseline.comparison import Since
@@ -88,6 +89,33 @@ def test_nobody_is_named_unless_asked(database: Database, owner: Connection[Tupl
     leave(adding("users", email(token(NAME))))
 
     assert whose(database.dsn, None) == {"users": ()}
+
+
+def test_the_logs_of_the_last_run_here_are_found(
+    database: Database,
+    owner: Connection[TupleRow],
+    leave: Leave,
+    logs: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    owner.execute("CREATE TABLE users (email text)")
+    leave(adding("users", email()))
+    monkeypatch.chdir(tmp_path)
+    for shard in (".", "2of3"):
+        kept = tmp_path / "pgwatch-results" / shard / "logs"
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        logs.rename(kept)
+        [leak] = scan(settings(database.dsn)).tables
+        assert leak.attribution == by_transaction(1)
+        kept.rename(logs)
+
+    # Those of another database say nothing, not even that nobody is known.
+    of_another = DatabaseIdentity("1", 2, "d")
+    with TransactionLog(tmp_path / "pgwatch-results" / "logs", of_another, "gw0") as log:
+        log.ended(log.began(NAME), "passed")
+    [leak] = scan(settings(database.dsn)).tables
+    assert leak.attribution == ()
 
 
 @pytest.mark.parametrize("type_", ["text", "varchar(80)", "char(80)"])

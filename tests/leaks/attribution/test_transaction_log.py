@@ -79,13 +79,21 @@ def test_what_is_told_at_the_end_is_one_write(tmp_path: Path) -> None:
     with TransactionLog(tmp_path, DATABASE, "gw0", session="5e6f7a8b") as log:
         test, fixture = log.began("a", 5_000_001), log.began("fixture b", 4_000_000, is_fixture=True)
         log.ended(fixture, "passed", wrote, at_us=9_000_000)
-        log.ended(test, "failed", unknown={"autocommit": 2, "savepoint": 1}, at_us=7_000_000)
+        log.may_have_written(test, 16384, frozenset({702, 703}))
+        unknown = {"autocommit": 2, "savepoint": 1}
+        log.ended(test, "failed", unknown=unknown, at_us=7_000_000, may_write=frozenset({16384}))
 
     read = only(tmp_path)
 
     assert read.session == "5e6f7a8b"
     assert read.runs == (
-        TestRun("a", "gw0", 5_000_001, 7_000_000, "failed", unknown=3),
+        TestRun(
+            *("a", "gw0", 5_000_001, 7_000_000, "failed"),
+            unknown=3,
+            unknown_ways=frozenset(unknown),
+            may_write=frozenset({16384}),
+            perhaps=frozenset({(16384, 702), (16384, 703)}),
+        ),
         # Who was judged by rows doesn't mind what ran beside it.
         TestRun("fixture b", "gw0", 4_000_000, 9_000_000, "passed", tuple(wrote), is_fixture=True),
     )

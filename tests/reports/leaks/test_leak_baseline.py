@@ -43,8 +43,8 @@ def test_any_row_by_statistics() -> None:
 
     assert (
         "\n\n2 new or changed rows in 1 table\n"
-        "Which test left 2 new or changed rows isn't known: pytest --pgwatch=warn tells it; or put the "
-        "test's hash into values, and pass --tests (docs/test-ids.md)\n"
+        "Which test left 2 new or changed rows isn't known: pytest --pgwatch=warn tells it (in "
+        "autocommit: without -n); or put the test's hash into values, and pass --tests (docs/test-ids.md)\n"
         "Checked 2,000 tables of app_test (PostgreSQL 18.4) for: any row\n"
         "Deleted rows can't be seen: take the baseline with --content\n"
         "Compared with the baseline of 2026-01-02 03:04:05 UTC: "

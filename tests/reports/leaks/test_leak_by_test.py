@@ -33,14 +33,14 @@ WHOLE = report(
 
 def test_the_whole() -> None:
     assert by_test(WHOLE) == (
-        "By test                               Known by       Rows  Tables\n"
-        "------------------------------------  -----------  ------  -----------------------------\n"
-        "tests/test_a.py::test_a               marker            6  public.bookings, public.users\n"
-        "tests/test_b.py::test_b               transaction       3  public.users\n"
-        "one of tests/test_a.py::test_a        1 of 2            9  public.users\n"
+        "By test                                    Known by       Rows  Tables\n"
+        "-----------------------------------------  -----------  ------  -----------------------------\n"
+        "tests/test_a.py::test_a                    marker            6  public.bookings, public.users\n"
+        "tests/test_b.py::test_b                    transaction       3  public.users\n"
+        "one of tests/test_a.py::test_a             1 of 2            9  public.users\n"
         "    or tests/test_b.py::test_b\n"
-        "one of tests/test_b.py::test_b        1 of 1            1  public.bookings\n"
-        "(#1a2b3c4d: a hash of no known test)  unknown           1  public.users"
+        "tests/test_b.py::test_b, or somebody else  1 of 1            1  public.bookings\n"
+        "(#1a2b3c4d: a hash of no known test)       unknown           1  public.users"
     )
     assert by_test(WHOLE) in table(WHOLE)
 

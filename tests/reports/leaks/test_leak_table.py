@@ -26,7 +26,7 @@ from pgwatch_tests.leaks.model import (
     UnreadColumn,
 )
 from pgwatch_tests.reports.leaks.leak_table import table
-from pgwatch_tests.reports.leaks.leak_words import kind, summary
+from pgwatch_tests.reports.leaks.leak_words import kind, summary, suspected
 
 CHECKED_AT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
@@ -68,8 +68,8 @@ def test_the_whole() -> None:
         'public.secret  no SELECT privilege  GRANT SELECT ON "public"."secret" TO "ci"\n'
         "\n"
         "7 leaked rows in 1 table; 1 table not checked\n"
-        "Which test left 7 leaked rows isn't known: pytest --pgwatch=warn tells it; or put the test's hash "
-        "into values, and pass --tests (docs/test-ids.md)\n"
+        "Which test left 7 leaked rows isn't known: pytest --pgwatch=warn tells it (in autocommit: "
+        "without -n); or put the test's hash into values, and pass --tests (docs/test-ids.md)\n"
         "Checked 3 tables of app_test (PostgreSQL 18.4) for: test email, test id\n"
         "Rows are checked by their strings, also in arrays, composites, ranges, JSON, hstore and ltree;"
         " not in XML, bytea or tsvector\n"
@@ -88,6 +88,24 @@ def test_who_left_rows_is_told_or_how_to_learn_it() -> None:
         marker, Attribution("", "unknown", 2)
     )
     assert "isn't known" not in table(report())
+
+
+def test_what_makes_it_known_is_told_where_the_log_doesnt_tell() -> None:
+    def said(detail: str) -> str:
+        return table(report((replace(USERS, attribution=(Attribution("", "unknown", 7, (), detail),)),)))
+
+    assert "make values with unique_email or unique_id, or run once without -n" in said(
+        "the row has no time of creation, and no logged transaction inserted it"
+    )
+    assert "pytest --pgwatch=warn tells it" in said("there is no transaction log")
+    # These need another list of tests, or another limit.
+    assert "pass --tests" in said("#90c94f42: a hash of no known test")
+    assert "pass --tests" in said("not examined: the limit is 2,000 rows per table")
+
+
+def test_a_single_suspect_is_no_fact() -> None:
+    assert suspected(["t.py::test_a"]) == "t.py::test_a, or somebody else"
+    assert suspected(["t.py::test_a", "t.py::test_b"]) == "one of t.py::test_a, t.py::test_b"
 
 
 def test_nothing_found_is_said_without_tables() -> None:

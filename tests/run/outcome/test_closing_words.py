@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from pgwatch_tests.leaks.model import LeakReport
+from pgwatch_tests.leaks.model import Attribution, LeakReport
 from pgwatch_tests.record.plugin_findings import PluginFinding, PluginSessions
 from pgwatch_tests.record.results import RunRecord
 from pgwatch_tests.record.run_summary import RunFacts
@@ -83,7 +83,8 @@ def test_how_to_learn_whose_rows_are_is_told_where_nobody_is_known() -> None:
         return [line for line in said(known, *command) if "to learn it" in line]
 
     assert how(Evidence(leaks=unknown), "python", "-m", "pytest") == [
-        "  which test left rows isn't known; to learn it: pgwatch-tests run -- pytest --pgwatch=warn …"
+        "  which test left rows isn't known; to learn it: pgwatch-tests run -- pytest --pgwatch=warn … "
+        "(autocommit writes: without -n)"
     ]
     assert how(Evidence(leaks=unknown), "npx", "vitest", "run") == [
         "  which test left rows isn't known; to learn it: put the test's hash into values (docs/test-ids.md)"
@@ -91,6 +92,15 @@ def test_how_to_learn_whose_rows_are_is_told_where_nobody_is_known() -> None:
     assert how(Evidence(leaks=unknown, plugin=PluginSessions()), "pytest") == []
     assert how(Evidence(leaks=CLEAN), "pytest") == []
     assert how(Evidence(leaks=LEAKED), "pytest") == []
+
+
+def test_who_may_have_left_rows_is_named() -> None:
+    unsure = Attribution("", "1 of N", 4, ("t.py::test_a", "t.py::test_b"))
+    leaked = replace(LEAKED, tables=(replace(LEAKED.tables[0], attribution=(unsure,)),))
+    assert any(
+        line.endswith("left by one of t.py::test_a, t.py::test_b")
+        for line in said(Evidence(leaks=leaked), "pytest")
+    )
 
 
 def test_tables_that_no_marker_can_be_in_are_named_up_to_three() -> None:

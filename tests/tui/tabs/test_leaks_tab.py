@@ -85,6 +85,29 @@ async def test_rows_of_an_unknown_hash_say_what_would_name_it() -> None:
         assert "Fix Start this with --tests FILE" in " ".join(text_of(app, "#leak-detail-text").split())
 
 
+async def test_without_a_log_it_says_how_one_is_kept() -> None:
+    unlogged = Attribution("", "unknown", 7, detail="there is no transaction log")
+    app = feed(leak_report(replace(USERS, attribution=(unlogged,)))).dashboard()
+    async with app.run_test(size=(140, 40)) as pilot:
+        await opened(pilot)
+        said = " ".join(text_of(app, "#leak-detail-text").split())
+        assert "keep a transaction log: pgwatch-tests run -- pytest --pgwatch=warn, or" in said
+        assert "pytest --pgwatch-log DIR and PGWATCH_TRANSACTIONS=DIR here" in said
+
+
+async def test_with_a_log_it_doesnt_ask_for_one() -> None:
+    why = "autocommit writes have no transaction to tell by"
+    unsure = Attribution("", "1 of N", 7, ("tests/test_app.py::test_import_users",), why)
+    app = feed(leak_report(replace(USERS, attribution=(unsure,)))).dashboard()
+    async with app.run_test(size=(140, 40)) as pilot:
+        await opened(pilot)
+        said = " ".join(text_of(app, "#leak-detail-text").split())
+        assert "perhaps: test_import_users" in row_of(app, "public.users")
+        assert f"perhaps test_import_users 7 rows (1 of 1): {why}" in said
+        assert "run once without -n" in said
+        assert "transaction log" not in said
+
+
 async def test_tests_that_it_may_have_been_are_named_whole() -> None:
     names = ("test_import_users", "test_signup_cleans_up", "test_title")
     of_three = Attribution("", "1 of N", 4, tuple(f"tests/test_app.py::{name}" for name in names))

@@ -57,6 +57,13 @@ class PendingCommits:
         """What their statements say that they write; None: not known."""
         return written_in(self.commits)
 
+    def tables_written(self, shapes: Iterable[Shape]) -> frozenset[int] | None:
+        """Returns which of these tables their statements may write to, by the roots' oids; None: any."""
+        written = self.written
+        if written is None or any(one.verb == "unclear" for one in written):
+            return None
+        return frozenset(one.root_oid for one in shapes if names_table(written, one.table, one.root_table))
+
     @property
     def with_savepoints(self) -> list[int]:
         """The known ids of those that had subtransactions."""

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,7 @@ import pytest
 
 from pgwatch_tests.errors import PgwatchError
 from pgwatch_tests.identity.real_clock import real_time_ns
+from pgwatch_tests.leaks.attribution.ladder import full_xid
 from pgwatch_tests.leaks.attribution.own_transaction import clock_offset, database_now
 from pgwatch_tests.leaks.attribution.test_runs import DatabaseIdentity, Written
 from pgwatch_tests.leaks.attribution.transaction_log import LogFile, TransactionLog, read_logs
@@ -37,8 +39,52 @@ if TYPE_CHECKING:
 _MOST_DATABASES = 4
 
 
-_Committed = tuple[Sequence[Written], Sequence[str]]
-"""Transactions of an owner in one database, and how those commits were made that don't tell all ids."""
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Rows in tables, by the oids of their roots, as far as an owner's commits may have written them."""
+
+    may_write: frozenset[int] | None = frozenset()
+    """The tables that its commits may have written to; None: any."""
+    perhaps: Mapping[int, frozenset[int]] = field(default_factory=dict)
+    """The ids in rows that may be of its commits without a known id."""
+
+    @classmethod
+    def of(
+        cls, may_write: frozenset[int] | None, perhaps: Mapping[int, Collection[int]], next_xid: int
+    ) -> Rows:
+        """Takes the ids as rows have them: the lower 32 bits of those before `next_xid`."""
+        whole = {
+            oid: frozenset(xid for one in xmins if (xid := full_xid(one, next_xid)) is not None)
+            for oid, xmins in perhaps.items()
+            if xmins
+        }
+        return cls(may_write, whole)
+
+
+@dataclass(frozen=True, slots=True)
+class _Committed:
+    """What an owner has committed in one database."""
+
+    transactions: Sequence[Written] = ()
+    unknown: Sequence[str] = ()
+    """How those commits were made that don't tell all ids."""
+    rows: Rows = field(default_factory=Rows)
+
+    def __add__(self, more: _Committed) -> _Committed:
+        tables = self.rows.may_write, more.rows.may_write
+        perhaps = dict(self.rows.perhaps)
+        for oid, xids in more.rows.perhaps.items():
+            perhaps[oid] = perhaps.get(oid, frozenset()) | xids
+        return _Committed(
+            (*self.transactions, *more.transactions),
+            (*self.unknown, *more.unknown),
+            Rows(None if None in tables else frozenset().union(*filter(None, tables)), perhaps),
+        )
+
+
+_NOTHING = _Committed()
+NOT_TOLD = Rows(None)
+"""Nobody could look which rows may be an owner's."""
 
 
 class _Run:
@@ -119,35 +165,40 @@ class TransactionLogs:
         database: ServedDatabase,
         commits: Sequence[Commit],
         transactions: Sequence[Written] | None = None,
+        rows: Rows = NOT_TOLD,
     ) -> None:
         """Takes what an owner has committed: logged with its end, or at once if it is over.
 
-        `transactions` say which rows of theirs are left; None: nobody could look at them.
+        `transactions` say which rows of theirs are left, and `rows` which may be; None: nobody could look at
+        them.
         """
         if transactions is None:
             transactions = [Written(one.xid, is_judged=True) for one in commits if one.xid is not None]
-        unknown = _unknown_of(commits)
+        committed = _Committed(transactions, _unknown_of(commits), rows)
         log, run = self._logs.get(database), self._runs.get(owner.number)
         if log is None or run is None:
             return
         with self._lock:
             if run.ended_us is None:
                 pending = run.pending = run.pending or {}
-                before = pending.get(database, ((), ()))
-                pending[database] = [*before[0], *transactions], [*before[1], *unknown]
+                pending[database] = pending.get(database, _NOTHING) + committed
                 return
             try:
                 number = run.numbers.get(database)
                 if number is None:
-                    self._log_end(run, database, log, (transactions, unknown))
+                    self._log_end(run, database, log, committed)
                     return
                 for one in transactions:
                     log.wrote(number, one)
+                _log_perhaps(log, number, committed)
             except OSError as error:
                 self._give_up(error)
 
-    def end(self, owner: Owner) -> None:
-        """Logs the end of a test, and what it or a fixture has committed, by one write per database."""
+    def end(self, owner: Owner, postponed: Collection[ServedDatabase] = ()) -> None:
+        """Logs the end of a test, and what it or a fixture has committed, by one write per database.
+
+        What it has written to the `postponed` databases is yet to be judged.
+        """
         run = self._runs.get(owner.number)
         if run is None:
             return
@@ -157,7 +208,8 @@ class TransactionLogs:
                 for database, log in self._logs.items():
                     committed = None if run.pending is None else run.pending.get(database)
                     if owner.kind == "test" or committed is not None:
-                        self._log_end(run, database, log, committed or ((), ()))
+                        later = _Committed(rows=NOT_TOLD) if database in postponed else _NOTHING
+                        self._log_end(run, database, log, (committed or _NOTHING) + later)
             except OSError as error:
                 self._give_up(error)
             run.pending = None
@@ -186,8 +238,15 @@ class TransactionLogs:
         if number is None:
             is_fixture = run.owner.kind == "fixture"
             number = run.numbers[database] = log.began(run.owner.name, run.began_us, is_fixture=is_fixture)
-        transactions, unknown = committed
-        log.ended(number, run.outcome, transactions, Counter(unknown) if unknown else {}, run.ended_us)
+        _log_perhaps(log, number, committed)
+        log.ended(
+            number,
+            run.outcome,
+            committed.transactions,
+            Counter(committed.unknown) if committed.unknown else {},
+            run.ended_us,
+            committed.rows.may_write,
+        )
 
     def _give_up(self, error: OSError) -> None:
         self.are_kept = False
@@ -199,6 +258,11 @@ class TransactionLogs:
             log.close()
         self._logs.clear()
         self._runs.clear()
+
+
+def _log_perhaps(log: TransactionLog, number: int, committed: _Committed) -> None:
+    for oid, xids in committed.rows.perhaps.items():
+        log.may_have_written(number, oid, xids)
 
 
 def complete(

@@ -251,7 +251,9 @@ def leaks(server: ServerReport, most: int) -> Element | None:
         tests: Cell = name(leak.test)
         if leak.candidates:
             more = f" and {len(leak.candidates) - 5:,} more" if len(leak.candidates) > 5 else None
-            tests = text("one of ", *_listed(leak.candidates[:5]), more)
+            is_one = len(leak.candidates) == 1
+            first, last = ("", ", or somebody else") if is_one else ("one of ", more)
+            tests = text(first, *_listed(leak.candidates[:5]), last)
         elif not leak.test:
             tests = text("unknown")
         rows.append(
