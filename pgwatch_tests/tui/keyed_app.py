@@ -11,6 +11,7 @@ from textual.actions import parse
 from textual.binding import ActiveBinding, Binding, BindingsMap, BindingType
 from textual.dom import DOMNode
 
+from pgwatch_tests.text.toned_text import MARKS
 from pgwatch_tests.tui.keys.commands import Command, told_bindings
 from pgwatch_tests.tui.keys.key_bindings import DETAIL_KEY
 from pgwatch_tests.tui.keys.tab_keys import OF_SOME_ROWS, OWN_KEYS
@@ -23,6 +24,11 @@ from pgwatch_tests.tui.widgets.tables.live_table import LiveTable
 
 _OF_TABS = ("next_root", "next_deadlock", "fold", "group")
 """Actions about which the open tab knows best, besides TAB_ACTIONS."""
+_AT_LEAST = "A number with a plus (3 Leaks 28+) is at least that: something wasn't checked."
+_MARKS = (
+    f"Marks stand for colours: {MARKS['trouble']} is trouble, {MARKS['warning']} a warning, "
+    f"{MARKS['notice']} worth a look, {MARKS['good']} all well, or a row that you marked."
+)
 _IN_WORDS = {"⏎": "enter", "esc": "escape"}
 """How texts write keys that the footer has signs for."""
 
@@ -171,7 +177,8 @@ class KeyedApp(AppWithLaterTabs):
 
     def action_help(self) -> None:
         """Shows what the keys do here."""
-        self.push_screen(HelpScreen(self._tab.TITLE, self.commands(), self.reading()))
+        reading = (*self.reading(), _AT_LEAST, *([_MARKS] if self.no_color else []))
+        self.push_screen(HelpScreen(self._tab.TITLE, self.commands(), reading))
 
     def refuse(self, key: str, bound: ActiveBinding | None) -> None:
         """Says why a key does nothing."""

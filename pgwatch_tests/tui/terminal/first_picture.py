@@ -77,7 +77,8 @@ def lines(
         rows = [replace(row, cells=told_by_marks(row.cells, row.tone, right)) for row in rows]
     contents = longest_cells((row.cells for row in rows), len(columns))
     given = widths(columns, contents, width - SCROLLBAR, 2 * PADDING)
-    yield _row([(Toned(column.label, "lit"),) for column in columns], columns, given)
+    heads = [(Toned(column.label_in(width), "lit"),) for column, width in zip(columns, given, strict=True)]
+    yield _row(heads, columns, given)
     for row in rows:
         cells = [
             tuple(Toned(part.text, part.tone or row.tone) for part in shortened(cell, cells_wide, column.cut))

@@ -148,3 +148,16 @@ async def test_the_list_can_be_read(theme: str) -> None:
         # A command's name stands out from its sentence.
         sentence = app.screen.get_component_rich_style("command-palette--help-text")
         assert not sentence.bold
+
+
+@pytest.mark.parametrize("no_color", [False, True])
+async def test_the_help_says_what_signs_mean(monkeypatch: pytest.MonkeyPatch, no_color: bool) -> None:
+    monkeypatch.setenv("NO_COLOR", "1" if no_color else "")
+    app = dashboard()
+    async with app.run_test(size=(200, 60)) as pilot:
+        await settled(pilot)
+        await pilot.press("question_mark")
+        await settled(pilot)
+        said = screen_text(app)
+        assert "A number with a plus (3 Leaks 28+) is at least that: something wasn't checked." in said
+        assert ("Marks stand for colours: ! is trouble, * a warning, ? worth a look," in said) == no_color
