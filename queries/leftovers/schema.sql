@@ -1,7 +1,8 @@
 -- Which schemas are there in this database, whose are they, and how much is in them?
 --
--- `age_s`: since the milliseconds in the name (`test_1717171717171_4711_x7f3`), NULL without. Which of them
--- are tests' is decided by the patterns of the settings. One whose owner lives, and holds its lease
+-- `age_s`: since the milliseconds in the name (`test_1717171717171_4711_x7f3`); without, since the schema
+-- itself was created or altered; NULL if commits have no times. Which of them are tests' is decided by the
+-- patterns of the settings. One whose owner lives, and holds its lease
 -- (postgres.leases: an advisory lock of any database), isn't left over.
 WITH content AS (
     SELECT relnamespace, pg_catalog.count(*) AS relations
@@ -18,9 +19,15 @@ SELECT nspname AS name,
            'owner ' OPERATOR(pg_catalog.||) pg_catalog.pg_get_userbyid(nspowner)
        ) AS detail,
        extract(epoch FROM pg_catalog.clock_timestamp())::pg_catalog.float8
-           OPERATOR(pg_catalog.-) (
+           OPERATOR(pg_catalog.-) coalesce(
                substring(nspname::pg_catalog.text FROM '[_-](1[0-9]{12})(?![0-9A-Za-z])')::pg_catalog.float8
-               OPERATOR(pg_catalog./) 1000
+                   OPERATOR(pg_catalog./) 1000,
+               CASE
+                   WHEN pg_catalog.current_setting('track_commit_timestamp') OPERATOR(pg_catalog.=) 'on'
+                       THEN extract(epoch FROM
+                           pg_catalog.pg_xact_commit_timestamp(pg_namespace.xmin)
+                       )::pg_catalog.float8
+               END
            ) AS age_s
 FROM pg_catalog.pg_namespace
 LEFT JOIN content ON relnamespace OPERATOR(pg_catalog.=) pg_namespace.oid

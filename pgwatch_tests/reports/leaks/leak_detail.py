@@ -91,6 +91,8 @@ def test_detail(one: TestLeak) -> Detail:
     if one.candidates:
         texts.append(Labelled("Of", tuple((Toned(plain(test)),) for test in one.candidates)))
     texts.append(Labelled("Rows", tables))
+    if not one.test and not one.candidates:
+        texts.append(labelled("Fix", leak_remedies.unknown_fix(one.detail), "good", vital=True))
     tone: Tone = "trouble" if is_certain(one) else "notice"
     title = (*named(one, tone), Toned(f"  {plural(one.rows, 'leaked row')}"))
     return Detail(title, tuple(texts))
@@ -175,7 +177,11 @@ def _ages(leak: TableLeak, now: datetime) -> str:
         return "" if leak.newest is None else f"newest {in_full(leak.newest)}"
     oldest = durations.in_words(max(0.0, (now - leak.oldest).total_seconds()))
     newest = "" if leak.newest in (None, leak.oldest) else f", newest {in_full(leak.newest)}"
-    return f"{oldest}: oldest {in_full(leak.oldest)}{newest}"
+    committed = ""
+    if leak.committed is not None and leak.committed > (leak.newest or leak.oldest):
+        ago = durations.in_words(max(0.0, (now - leak.committed).total_seconds()))
+        committed = f"; last committed {ago} ago"
+    return f"{oldest}: oldest {in_full(leak.oldest)}{newest}{committed}"
 
 
 def _now(does: Sequence[str], copies: Sequence[Copyable], keys: KeyName) -> list[Labelled]:

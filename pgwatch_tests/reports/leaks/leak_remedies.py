@@ -19,6 +19,10 @@ from pgwatch_tests.text.sql_names import identifier, literal
 
 MATERIALIZED = "materialized view"
 
+NAME_HASHES = (
+    "Start this with --tests FILE (pytest --collect-only -q prints it): it names the tests of hashes"
+)
+"""What names the test of a hash that no known test has."""
 KEEP_LOG = (
     "Make values with unique_email or unique_id, or keep a transaction log: pgwatch-tests run -- pytest "
     "--pgwatch=warn, or pytest --pgwatch-log DIR and PGWATCH_TRANSACTIONS=DIR here"
@@ -71,13 +75,17 @@ def table_fix(leak: TableLeak) -> str:
         return "Let that test remove what it makes where it ends, or roll it back"
     if any(one.candidates for one in leak.attribution):
         return MAKE_KNOWN
-    if any(one.detail.endswith(NO_KNOWN_TEST) for one in leak.attribution):
-        return (
-            "Start this with --tests FILE (pytest --collect-only -q prints it): it names the tests of hashes"
-        )
     if leak.attribution:
-        return KEEP_LOG if any(one.detail == NO_LOG for one in leak.attribution) else MAKE_KNOWN
+        fixes = {unknown_fix(one.detail) for one in leak.attribution}
+        return next(one for one in (NAME_HASHES, KEEP_LOG, MAKE_KNOWN) if one in fixes)
     return "Let its test remove what it makes where it ends, or roll it back"
+
+
+def unknown_fix(detail: str) -> str:
+    """What tells which test left rows, of which it isn't known for that reason."""
+    if detail.endswith(NO_KNOWN_TEST):
+        return NAME_HASHES
+    return KEEP_LOG if detail == NO_LOG else MAKE_KNOWN
 
 
 def leftover_fix(one: Leftover) -> str:

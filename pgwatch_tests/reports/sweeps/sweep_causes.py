@@ -190,6 +190,8 @@ def _kept(report: SweepReport) -> Iterator[CauseLine]:
         for kept in cause.kept:
             rows[sweep_words.table_name(kept.schema, kept.table) or "rows"] += kept.rows
         hint, detail = sweep_words.hint(cause.reason, cause.detail), plain(cause.detail)
+        if cause.reason == "too_young" and report.youngest is not None:
+            hint = f"{sweep_remarks.which_is_youngest(report.youngest, plain)}; {hint}"
         yield CauseLine(
             _group_of(cause.reason),
             f"kept {cause.reason} {cause.detail}",

@@ -16,6 +16,7 @@ from pgwatch_tests.sweep.model import (
     SideEffects,
     SweepReport,
     TableRows,
+    YoungestRow,
 )
 from pgwatch_tests.text import durations
 from pgwatch_tests.text.numbers import plural
@@ -126,15 +127,7 @@ def young_so_far(report: SweepReport, shown: Shown) -> list[str]:
     if until is None or youngest is None:
         return []
     young = sum(kept.rows for kept in report.kept if kept.reason == "too_young")
-    at, one = clock(youngest.at), young == 1
-    how = {
-        "stamp": f"is stamped {at}",
-        "created_at": f"has created_at {at}",
-        "commit": f"was committed at {at}",
-        "created_at_without_zone": f"has a created_at without time zone, so of {at} at the latest "
-        "(track_commit_timestamp = on tells exactly)",
-    }[youngest.known_by]
-    which = shown(table_name(youngest.schema, youngest.table))
+    one = young == 1
     together = (
         f". {youngest.held_back:,} of them {'is' if youngest.held_back == 1 else 'are'} older, but only go "
         "with younger rows that they hang together with"
@@ -143,9 +136,22 @@ def young_so_far(report: SweepReport, shown: Shown) -> list[str]:
     )
     return [
         f"{plural(young, 'row')} {'stays' if one else 'stay'} only for being younger than "
-        f"{durations.in_words(report.min_age_s)}, until {clock(until)}: the youngest, of {which}, {how}"
+        f"{durations.in_words(report.min_age_s)}, until {clock(until)}: {which_is_youngest(youngest, shown)}"
         f"{together}"
     ]
+
+
+def which_is_youngest(youngest: YoungestRow, shown: Shown) -> str:
+    """`the youngest, of public.users, was committed at 22:07:03 UTC`: which time counts."""
+    at = clock(youngest.at)
+    how = {
+        "stamp": f"is stamped {at}",
+        "created_at": f"has created_at {at}",
+        "commit": f"was committed at {at}",
+        "created_at_without_zone": f"has a created_at without time zone, so of {at} at the latest "
+        "(track_commit_timestamp = on tells exactly)",
+    }[youngest.known_by]
+    return f"the youngest, of {shown(table_name(youngest.schema, youngest.table))}, {how}"
 
 
 def old_enough_at(report: SweepReport) -> datetime | None:

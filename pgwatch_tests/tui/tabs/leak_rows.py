@@ -352,7 +352,7 @@ def _test_row(one: TestLeak, keys: KeyName) -> LeakRow:
     row = LiveRow(
         f"test {one.confidence} {one.test} {one.candidates} {one.detail}",
         (
-            leak_detail.named(one, tone),
+            (*leak_detail.named(one, tone), *_why_unknown(one)),
             (Toned(f"{one.rows:,}", tone),),
             leak_words.known_by(one),
             plain(", ".join(f"{name} {rows:,}" for name, rows in one.tables)),
@@ -374,10 +374,16 @@ def _left_by(attribution: Sequence[Attribution]) -> Cell:
         return (known, leak_detail.names_of(first.candidates))
     more = f" +{len(others):,}" if others else ""
     if not first.test:
-        why = f"  {plain(first.detail).removeprefix('there is ')}" if first.detail else ""
-        return (Toned(leak_words.UNKNOWN_TEST + more, "notice"), Toned(why, "quiet"))
+        return (Toned(leak_words.UNKNOWN_TEST + more, "notice"), *_why_unknown(first))
     name = label_of_test(first.test).name
     return (Toned(name), Toned(f" ({leak_words.known_by(first)})", "quiet"), Toned(more, "notice"))
+
+
+def _why_unknown(one: TestLeak | Attribution) -> Sequence[Toned]:
+    """Why it isn't known which test left rows: two that aren't known are told apart by it."""
+    if one.test or one.candidates or not one.detail:
+        return ()
+    return (Toned(f"  {plain(one.detail).removeprefix('there is ')}", "quiet"),)
 
 
 def _changed(change: int | None) -> Cell:

@@ -32,6 +32,9 @@ def test_the_latest_time_counts_whatever_the_age_in_the_row() -> None:
         f"from {clock(until)} on, 10 min after their last commit ({clock(committed)}): that counts, not the "
         "time in the row"
     )
+    ages = [text_of(line) for line in detail_lines(table_detail(old, None, AT, str), 200)]
+    [told] = [line for line in ages if "3 h: oldest " in line]
+    assert told.endswith("; last committed 1 min ago")
     assert sweep_line(replace(old, newest=None, oldest=None)).endswith(f"({clock(committed)}): that counts")
     by_row = sweep_line(replace(LEAK, newest=committed))
     assert by_row == f"from {clock(until)} on, 10 min after the newest of them ({clock(committed)})"

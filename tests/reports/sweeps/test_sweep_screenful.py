@@ -11,6 +11,7 @@ import pytest
 from pgwatch_tests.leaks.attribution.rows_by_test import TestLeak
 from pgwatch_tests.reports.render.screenful import wrapped
 from pgwatch_tests.reports.sweeps import sweep_csv, sweep_json, sweep_markdown, sweep_remarks, sweep_table
+from pgwatch_tests.reports.sweeps.sweep_causes import cause_lines
 from pgwatch_tests.sweep.model import (
     MAY_BE_CHANGED,
     SEEN_BY_BASELINE,
@@ -175,6 +176,9 @@ def test_where_all_is_too_young_it_says_until_when_and_what_to_type(known_by: Ag
         f"317 rows stay only for being younger than 10 min, until {until}: the youngest, of public.posts, "
         f"{words.format(at=clock(AT))}; --min-age 0 removes them now, --run ID those of one run"
     ) in text
+    [cause] = cause_lines(young)
+    assert cause.so.startswith("the youngest, of public.posts, ")
+    assert "; a later sweep removes it" in cause.so
     held_back = text_of(replace(young, youngest=replace(youngest, held_back=12)))
     assert (
         ". 12 of them are older, but only go with younger rows that they hang together with; --min-age 0"

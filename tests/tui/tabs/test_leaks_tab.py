@@ -82,7 +82,14 @@ async def test_rows_of_an_unknown_hash_say_what_would_name_it() -> None:
     async with app.run_test(size=(140, 40)) as pilot:
         await opened(pilot)
         assert "unknown +1  #90c94f42: a hash" in row_of(app, "public.users")
-        assert "Fix Start this with --tests FILE" in " ".join(text_of(app, "#leak-detail-text").split())
+        fix = "Fix Start this with --tests FILE"
+        assert fix in " ".join(text_of(app, "#leak-detail-text").split())
+        # By test, each says why it isn't known.
+        await pilot.press("s")
+        await settled(pilot)
+        assert row_of(app, "unknown  #90c94f42: a hash of no known test")
+        assert row_of(app, "unknown  no transaction log")
+        assert fix in " ".join(text_of(app, "#leak-detail-text").split())
 
 
 async def test_without_a_log_it_says_how_one_is_kept() -> None:
