@@ -113,7 +113,7 @@ class ActingApp(AppWithPast):
 
     def _what_helps(self) -> str:
         graph, tab = self.data.graph, self._tab
-        if self._actions is None or graph is None or not tab.is_mounted or self.in_past():
+        if self._actions is None or graph is None or not tab.is_mounted or tab.marked or self.in_past():
             return ""
         root, selected = subject(graph), tab.selected
         if (
@@ -125,6 +125,12 @@ class ActingApp(AppWithPast):
         return self._actions.hint(graph, root, self.key_name("follow-advice"))
 
     # Keys.
+
+    def action_mark(self) -> None:
+        """Marks the selected row, or takes its mark away: keys act on marked rows only."""
+        super().action_mark()
+        self.show_what_helps()
+        self.refresh_bindings()
 
     def action_act(self, how: How) -> None:
         """Asks whether to cancel the selected session's statement, or to end the session."""

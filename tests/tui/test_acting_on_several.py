@@ -126,7 +126,11 @@ async def test_the_advice_isnt_about_marked_rows_and_their_end_says_what_is_lost
     _, app = dashboard(chain(), doing)
     async with app.run_test(notifications=True, size=(140, 40)) as pilot:
         await settled(pilot)
-        await pilot.press("space", "space", "A")
+        assert ": A frees" in screen_text(app)
+        await pilot.press("space", "space")
+        await settled(pilot)
+        assert "A frees" not in screen_text(app)
+        await pilot.press("A")
         await settled(pilot)
         assert len(app.screen_stack) == 1
         assert "2 marked: K ends both. escape clears the marks." in [

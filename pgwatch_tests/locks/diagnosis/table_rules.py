@@ -241,9 +241,9 @@ def unblock_now(root: RootBlocker) -> str:
         left = release(root.graph, edge.waiter)
         if left.next == root.party:
             still = len(root.graph.wait_for_alone(root.party, (edge.waiter,)))
-            goes = f"the {behind:,} behind it go" if behind > 1 else "the one behind it goes"
+            goes = f"{behind:,} {'go' if behind > 1 else 'goes'}"
             return (
-                f"To unblock now, first cancel {cancel}: it fails, but {goes} on at once. "
+                f"To unblock now, first cancel {cancel}: it fails, {goes} on at once. "
                 f"Then {end}: {_rest_goes_on(still, left.blocks)}."
             )
         return f"To unblock now, cancel {cancel}: frees {behind:,} at once. Or {end}: {frees}."

@@ -398,7 +398,7 @@ def test_where_the_root_still_blocks_after_the_change_is_cancelled_both_are_to_b
         sessions=(idle(1), session(5, "migrations", query="ALTER TABLE t ADD n int")),
     )
     assert told.advice.endswith(
-        "To unblock now, first cancel the ALTER TABLE (SELECT pg_cancel_backend(5)): it fails, but the 3 "
-        "behind it go on at once. Then end the blocker's session (SELECT pg_terminate_backend(1)): "
+        "To unblock now, first cancel the ALTER TABLE (SELECT pg_cancel_backend(5)): it fails, 3 go on "
+        "at once. Then end the blocker's session (SELECT pg_terminate_backend(1)): "
         "1 of the other 2 goes on."
     )

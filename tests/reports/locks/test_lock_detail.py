@@ -72,7 +72,7 @@ def test_two_steps_are_told_in_order_once_and_without_the_sql_that_a_key_copies(
         "It left a transaction open, idle for 2.0 s. test_2 (gw2, pid 2) has waited"
     )
     assert texts["Now"] == (
-        "First cancel the ALTER TABLE: it fails, but the 3 behind it go on at once. "
+        "First cancel the ALTER TABLE: it fails, 3 go on at once. "
         "Then end the blocker's session: 1 of the other 2 goes on."
         "  A asks for each · y copies the first one's SQL"
     )
