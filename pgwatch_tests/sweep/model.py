@@ -83,6 +83,8 @@ class AlsoReferring:
     parent_table: str
     at_least: bool = False
     """Whether there may be more: not all rows of a large table are asked."""
+    examples: tuple[str, ...] = ()
+    """The keys of a few of these rows, as far as they can be read: `id=7`."""
 
 
 Change = Literal["set_null", "set_default", "not_enforced"]

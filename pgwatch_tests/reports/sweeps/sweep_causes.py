@@ -157,9 +157,26 @@ def _also_referring(report: SweepReport) -> Iterator[CauseLine]:
         tuple(f"{name} {at_least(rows[name], is_all[name])}" for name in names),
         sentences[0] if len(sentences) == 1 else "they also refer to real rows, which stay",
         "warning",
-        () if len(sentences) == 1 else sentences,
+        tuple(
+            line
+            for name in names
+            for one in by_table[name]
+            for line in _also_listed(name, one, is_told=len(sentences) == 1, dry_run=report.dry_run)
+        ),
         is_part=True,
     )
+
+
+def _also_listed(name: str, one: AlsoReferring, *, is_told: bool, dry_run: bool) -> Iterator[str]:
+    """The lines of the detail about such rows: the sentence, unless it is told above, and a few keys."""
+    if not is_told:
+        yield sweep_remarks.also_refers(one, dry_run, plain)
+    elif not one.examples:
+        yield f"{name} {at_least(one.rows, not one.at_least)}"
+    if one.examples:
+        others = at_least(one.rows - len(one.examples), not one.at_least)
+        more = "" if one.rows == len(one.examples) and not one.at_least else f" and {others} more"
+        yield f"{name}: {'; '.join(map(plain, one.examples))}{more}"
 
 
 def _changing(report: SweepReport) -> Iterator[CauseLine]:

@@ -229,7 +229,9 @@ def _also_refer(rows: Sequence[AlsoReferring]) -> tuple[AlsoReferring, ...]:
         by_names[names] = (
             one
             if known is None
-            else replace(one, rows=known.rows + one.rows, at_least=known.at_least or one.at_least)
+            else replace(
+                one, rows=known.rows + one.rows, at_least=known.at_least or one.at_least, examples=()
+            )
         )
     return tuple(sorted(by_names.values(), key=lambda one: -one.rows))
 

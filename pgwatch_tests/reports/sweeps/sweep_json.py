@@ -9,7 +9,7 @@ from datetime import timedelta
 from pgwatch_tests.leaks.attribution.rows_by_test import TestLeak
 from pgwatch_tests.reports import giving_way
 from pgwatch_tests.reports.sweeps.sweep_words import hint
-from pgwatch_tests.sweep.model import Cause, SweepReport, SweepsOfDatabases, TableRows
+from pgwatch_tests.sweep.model import AlsoReferring, Cause, SweepReport, SweepsOfDatabases, TableRows
 from pgwatch_tests.text.times import iso_time
 
 
@@ -75,7 +75,7 @@ def _report(report: SweepReport) -> dict[str, object]:
         "deleted": _tables(report.deleted),
         "kept": [asdict(one) | {"hint": hint(one.reason, one.detail)} for one in report.kept],
         "causes": [_cause(cause) for cause in report.causes],
-        "also_refer": [asdict(one) for one in report.also_refer],
+        "also_refer": [_without_examples(one) for one in report.also_refer],
         "youngest": _youngest(report),
         "changed": [asdict(one) for one in report.changed],
         "side_effects": [asdict(one) for one in report.side_effects],
@@ -112,6 +112,12 @@ def _cause(cause: Cause) -> dict[str, object]:
         "rows": cause.rows,
         "tables": [{"schema": kept.schema, "table": kept.table, "rows": kept.rows} for kept in cause.kept],
     }
+
+
+def _without_examples(one: AlsoReferring) -> dict[str, object]:
+    fields = asdict(one)
+    del fields["examples"]  # a few rows to look at before a yes: no document of numbers needs them
+    return fields
 
 
 def _youngest(report: SweepReport) -> dict[str, object] | None:

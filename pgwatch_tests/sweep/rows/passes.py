@@ -279,11 +279,12 @@ class RowSweep:
         there = TableSizes(self._session, passes.survey.graph).told(
             rows_by_table(graph, counts), are_gone=not is_dry
         )
+        examples = Examples(self._session, self._statements(passes.survey))
         return SweptRows(
             planned=there,
             deleted=() if is_dry else there,
             kept=(
-                *kept_by_table(graph, tallies[-1], Examples(self._session, self._statements(passes.survey))),
+                *kept_by_table(graph, tallies[-1], examples),
                 *passes.new,
                 *passes.survey.since.unproven,
                 *passes.survey.views,
@@ -298,7 +299,7 @@ class RowSweep:
             in_spite_of_age=sum(tally.in_spite_of_age for tally in counts),
             young=frozenset((table_of(graph, leaf), written) for leaf, written in tallies[-1].young),
             held_back=tallies[-1].held_back,
-            also_refer=also_referring(graph, tallies[-1]),
+            also_refer=also_referring(graph, tallies[-1], examples),
         )
 
     def _statements(self, survey: Survey) -> SweepStatements:

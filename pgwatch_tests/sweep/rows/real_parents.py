@@ -14,6 +14,8 @@ from pgwatch_tests.sweep.rows.portions import Portion
 
 # The plan of a hundred thousand rows isn't to take twice the time for a remark.
 MOST_ASKED = 10_000
+MOST_NAMED = 5
+"""So many rows of each pair of tables are named by their keys."""
 
 
 @dataclass(slots=True)
@@ -21,6 +23,8 @@ class RealParents:
     """How many dependent rows refer to real rows that stay, by the leaves of both."""
 
     rows: Counter[tuple[int, int]] = field(default_factory=Counter)
+    examples: dict[tuple[int, int], list[int]] = field(default_factory=dict)
+    """The tids of a few of these rows."""
     partly: set[int] = field(default_factory=set)
     """The leaves that have more dependent rows than were asked about."""
 
@@ -52,3 +56,7 @@ def add_referring(part: Portion, rules: Rules, rows: Rows, found: RealParents) -
             if above in rules.bearing and not flags & MARKED and not part.holds(above, tid)
         }
         found.rows.update((leaf, above) for _, above in pairs)
+        for place, above in sorted(pairs):
+            several = found.examples.setdefault((leaf, above), [])
+            if len(several) < MOST_NAMED:
+                several.append(tids[place])

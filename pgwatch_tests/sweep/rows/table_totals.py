@@ -27,6 +27,7 @@ from pgwatch_tests.sweep.model import (
 )
 from pgwatch_tests.sweep.plan.foreign_key_graph import ForeignKeyGraph, table_of
 from pgwatch_tests.sweep.plan.refusals import Refusal
+from pgwatch_tests.sweep.rows.real_parents import MOST_NAMED
 from pgwatch_tests.sweep.rows.statements import SweepStatements
 from pgwatch_tests.sweep.rows.tally import PassTally
 from pgwatch_tests.sweep.tids import literal
@@ -61,6 +62,14 @@ class Examples:
         for refusal in several:
             if refusal.example is not None and refusal.subject:
                 by_leaf[refusal.example[0]].append(refusal.example[1])
+        keys = self.keys(by_leaf)
+        return {refusal: _named(refusal, keys) for refusal in several}
+
+    def keys(self, by_leaf: Mapping[int, Sequence[int]]) -> dict[tuple[int, int], str]:
+        """Returns `id=7` of each of these rows, by leaf and tid, as far as their keys can be read.
+
+        Raises nothing.
+        """
         keys: dict[tuple[int, int], str] = {}
         with suppress(psycopg.Error, PgwatchError):
             for columns in self._key_columns([*by_leaf]):
@@ -68,7 +77,7 @@ class Examples:
                     tids = by_leaf[columns.oid]
                     values = self._values(columns, tids)
                     keys |= {(columns.oid, tid): key for tid, key in zip(tids, values, strict=True)}
-        return {refusal: _named(refusal, keys) for refusal in several}
+        return keys
 
     def _key_columns(self, leaves: Sequence[int]) -> list[_KeyColumns]:
         if not leaves:
@@ -120,14 +129,24 @@ def kept_by_table(graph: ForeignKeyGraph, tally: PassTally, examples: Examples) 
     return tuple(Kept(*name, rows, refusal.reason, details[refusal]) for (name, refusal), rows in ordered)
 
 
-def also_referring(graph: ForeignKeyGraph, tally: PassTally) -> tuple[AlsoReferring, ...]:
+def also_referring(graph: ForeignKeyGraph, tally: PassTally, examples: Examples) -> tuple[AlsoReferring, ...]:
     """The dependent rows that go and refer to real rows that stay, by table, most rows first."""
+    found = tally.also_refer
+    by_leaf: defaultdict[int, list[int]] = defaultdict(list)
+    for (leaf, _), tids in found.examples.items():
+        by_leaf[leaf] += [tid for tid in tids if tid not in by_leaf[leaf]]
+    keys = examples.keys(by_leaf)
+    named: defaultdict[tuple[tuple[str, str], tuple[str, str]], list[str]] = defaultdict(list)
+    for (leaf, parent), tids in found.examples.items():
+        named[table_of(graph, leaf), table_of(graph, parent)] += filter(
+            None, (keys.get((leaf, tid)) for tid in tids)
+        )
     totals: Counter[tuple[tuple[str, str], tuple[str, str]]] = Counter()
-    for (leaf, parent), rows in tally.also_refer.rows.items():
+    for (leaf, parent), rows in found.rows.items():
         totals[table_of(graph, leaf), table_of(graph, parent)] += rows
-    partly = {table_of(graph, leaf) for leaf in tally.also_refer.partly}
+    partly = {table_of(graph, leaf) for leaf in found.partly}
     return tuple(
-        AlsoReferring(*table, rows, *parent, at_least=table in partly)
+        AlsoReferring(*(*table, rows, *parent), table in partly, tuple(named[table, parent][:MOST_NAMED]))
         for (table, parent), rows in totals.most_common()
     )
 

@@ -167,6 +167,12 @@ def test_dependent_rows_that_also_refer_to_real_rows_are_told_before_they_go(
     dry = swept(database.dsn, dry_run=True)
 
     assert dry.also_refer == (AlsoReferring("public", "comments", 3, "public", "users"),)
+    # By their keys, where they have one.
+    owner.execute("ALTER TABLE comments ADD PRIMARY KEY (id)")
+    [refer] = swept(database.dsn, dry_run=True).also_refer
+    assert sorted(refer.examples) == ["id=1", "id=2", "id=3"]
+    monkeypatch.setattr(real_parents, "MOST_NAMED", 2)
+    assert len(swept(database.dsn, dry_run=True).also_refer[0].examples) == 2
     assert sum(one.total for one in dry.planned if one.table == "comments") == 5
     monkeypatch.setattr(real_parents, "MOST_ASKED", 4)
     [partly] = swept(database.dsn, dry_run=True).also_refer

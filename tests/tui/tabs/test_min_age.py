@@ -193,6 +193,12 @@ def test_a_row_that_refers_to_two_tables_that_stay_is_counted_once_and_only_as_d
         "depends on marked rows",
         "12+ of these may be real data",
     ]
+    assert lines[-1].listed == (
+        "12 rows of public.comments go though they also refer to real rows of public.users",
+        "9 rows of public.comments go though they also refer to real rows of public.posts",
+    )
+    named = replace(plan, also_refer=(replace(refer[0], examples=("id=7", "id=\x1b8")),))
+    assert cause_lines(named)[-1].listed == ("public.comments: id=7; id=␛8 and 10 more",)
     assert lines[-1].objects == ("public.comments 12+",)
     unmarked = replace(plan, planned=(TableRows("public", "comments", 1, 14, unmarked=2),))
     assert cause_lines(unmarked)[-1].what == "12+ of dependent ones may be real data"
