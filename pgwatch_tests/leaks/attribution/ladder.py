@@ -141,6 +141,8 @@ class AttributionLadder:
         self._by_time = RunsByTime(run for run in here if not run.is_fixture or run.unknown)
         self._not_known = sum(run.unknown for run in here)
         self._unknown_ways = frozenset(way for run in here for way in run.unknown_ways)
+        # Of a test that was killed, nobody has said what it may have written.
+        self._untold = {run.test for run in here if run.may_write is None}
         self._runs: defaultdict[str, list[TestRun]] = defaultdict(list)
         self._perhaps: defaultdict[tuple[int, int], set[str]] = defaultdict(set)
         for run in here:
@@ -227,7 +229,7 @@ class AttributionLadder:
         perhaps = self._perhaps_of(row)
         if not stamps and row.created_us is None and (row.committed_us is None or not row.only_inserted):
             if perhaps:
-                return self._one_of(perhaps)
+                return self._one_of(perhaps | self._untold, perhaps)
             more = self._not_known
             why = why_unknown(self._unknown_ways)
             unknown = f" ({plural(more, 'commit')} didn't tell all ids{why and ': ' + why})" if more else ""
@@ -256,9 +258,7 @@ class AttributionLadder:
         elif row.committed_us is not None:
             found |= self._by_time.at_server_time(row.committed_us)
         if perhaps:
-            # Of a test that was killed, nobody has said what it may have written.
-            untold = {test for test in found if any(run.may_write is None for run in self._runs[test])}
-            return self._one_of(perhaps | untold, perhaps)
+            return self._one_of(perhaps | (self._untold & found), perhaps)
         if not found:
             return RowVerdict("unknown", (), "no logged test ran when it was created")
         return self._one_of(self._that_may_have_written(found, row.table_oid).union(writers))

@@ -138,15 +138,15 @@ class WorkerVerdicts:
                 before = self._sights.get(database, NOTHING_SEEN)
                 work = self._works[number, database] = PendingCommits(commit.owner, database, before)
             is_first_unknown = commit.xid is None and not work.has_unknown
-            work.commits.append(commit)
+        # A statement in autocommit is yet to be sent; any other transaction may have its id by now.
+        is_ahead = commit.unknown == "autocommit" and not self._active.shared.is_alone_in(database.name)
+        asked = self._next_xid(database) if is_first_unknown and is_ahead else None
+        with self._lock:
+            work.add(commit, asked, self._sights.get(database, NOTHING_SEEN).next_xid)
             others_wrote = self._transactions[database].commit(number, commit.xid)
-        if is_first_unknown:
-            others_wrote = others_wrote or not self._active.shared.is_alone_in(database.name)
-            seen = self._sights.get(database, NOTHING_SEEN).counters
-            work.unknown_since = None if seen is None else seen.next_xid
-            if others_wrote:
-                # Such as a fixture in the test's set-up, or other workers: what is there by now is theirs.
-                work.unknown_since = self._next_xid(database) or work.unknown_since
+        if is_first_unknown and others_wrote and asked is None:
+            # Such as a fixture in the test's set-up: what is there by now is theirs.
+            work.unknown_since = self._next_xid(database) or work.unknown_since
 
     def _end(self, owner: Owner) -> None:
         self._judge(self._due(owner))
@@ -215,8 +215,10 @@ class WorkerVerdicts:
         ids, kinds = set(own), defaultdict[int, set[RowKind]](set)
         perhaps = defaultdict[int, set[int]](set)
         shapes = self._shapes_to_look_at(connection, work, counters)
+        saw_all = len(shapes) < _MOST_TABLES
         for some in _parts(shapes):
             for found in find_rows(connection, some, wanted):
+                saw_all &= not found.why_not and found.rows <= len(found.told)
                 if found.why_not:
                     unread.append(found)
                     kinds[found.shape.root_oid].add("unclear")
@@ -231,8 +233,7 @@ class WorkerVerdicts:
             self._active.not_checked(f"{found.shape.name}: {found.why_not}")
         is_complete = counters.counts_at_once and len(shapes) < _MOST_TABLES
         transactions = [transaction_of(xid, kinds, is_complete=is_complete) for xid in sorted(ids)]
-        may_write = work.tables_written(shapes) if len(shapes) < _MOST_TABLES else None
-        rows = Rows.of(may_write, perhaps, counters.next_xid)
+        rows = Rows.of(work.tables_written(shapes) if saw_all else None, perhaps, counters.next_xid)
         self._logs.committed(work.owner, work.database, work.commits, transactions, rows)
         return last_numbers
 

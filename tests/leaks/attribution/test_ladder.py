@@ -231,6 +231,8 @@ def test_rows_in_autocommit_are_of_those_who_found_their_ids() -> None:
     at_once = replace(row, created_us=BEGIN + SECOND // 2)
     assert ladder(one, two).judge(at_once).tests == ("one",)
     assert ladder(one, two, run("killed", 0, None)).judge(at_once).tests == ("one", "killed")
+    assert ladder(one, two, run("killed", 5, None)).judge(at_once).tests == ("one",)
+    assert ladder(one, two, run("killed", 5, None)).judge(row).tests == ("one", "killed")
     elsewhere = ladder(one, two).judge(replace(row, table_oid=BOOKINGS))
     assert elsewhere.confidence == "unknown"
     assert f"4 commits didn't tell all ids: {WHY}" in elsewhere.detail

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from pgwatch_tests.pytest_plugin.verdicts.judge import RestoredRows, Suspect, judge
 from pgwatch_tests.pytest_plugin.verdicts.look import Counters, FoundRow, FoundRows, Shape, Writes
 from pgwatch_tests.pytest_plugin.verdicts.transactions.pending_commits import PendingCommits, Sight
-from pgwatch_tests.testing.connections.commits import Commit, ServedDatabase
+from pgwatch_tests.testing.connections.commits import Commit, ServedDatabase, UnknownReason
 from pgwatch_tests.testing.connections.writes import Verb, Written
 from pgwatch_tests.testing.current_test import Owner
 
@@ -129,3 +131,37 @@ def test_rows_of_a_table_of_its_own_are_new() -> None:
         is_own_table=True,
     )
     assert dict(judged.kinds) == {"new": 1}
+
+
+def in_autocommit(unknown: UnknownReason = "autocommit") -> Commit:
+    """A commit whose id isn't known."""
+    return replace(commit(None, ("insert", "users")), unknown=unknown)
+
+
+def test_from_which_id_on_rows_may_be_of_a_commit_without_one() -> None:
+    # Asked right before the first of them: a later one in autocommit has a later id.
+    work = pending(before=counters(90))
+    work.add(commit(95), None, 91)
+    work.add(in_autocommit(), 100, 91)
+    work.add(in_autocommit(), None, 91)
+    assert work.unknown_since == 100
+    assert work.may_have_written({99, 100, 109, 110}, shape(), 110) == {100, 109}
+
+    # Of two threads, the one that asked first may be the last to tell.
+    work.add(in_autocommit(), 98, 91)
+    assert work.unknown_since == 98
+
+    # Another transaction may have had its id before: it is told of at its COMMIT.
+    work.add(in_autocommit("typed"), None, 99)
+    assert work.unknown_since == 90
+
+
+def test_where_nobody_was_asked_the_last_look_counts() -> None:
+    work = pending(before=counters(90))
+    work.add(in_autocommit(), None, 91)
+    assert work.unknown_since == 91
+
+    nobody_looked = pending()
+    nobody_looked.add(in_autocommit(), None, None)
+    nobody_looked.add(in_autocommit("driver"), None, None)
+    assert nobody_looked.may_have_written({1, 99}, shape(), 110) == {1, 99}

@@ -26,6 +26,11 @@ class Sight:
     last_numbers: Mapping[int, int] = field(default_factory=dict)
     """Positions of sequences, by the table's oid."""
 
+    @property
+    def next_xid(self) -> int | None:
+        """All later transactions have this id or a later one; None if nobody looked."""
+        return None if self.counters is None else self.counters.next_xid
+
     def of(self, oid: int) -> Writes | None:
         """How often a table had been written to; None if it wasn't there, or nobody looked."""
         return None if self.counters is None else self.counters.tables.get(oid)
@@ -46,6 +51,18 @@ class PendingCommits:
     unknown_since: int | None = None
     """The id from which on rows may be of its commits without a known id; None: there are none of these."""
     is_late: bool = False
+
+    def add(self, commit: Commit, asked: int | None, seen: int | None) -> None:
+        """Takes a commit. `asked` is the next id, as the server said before the commit wrote anything (None:
+        not asked), `seen` that of the last look."""
+        if commit.xid is None and not self.has_unknown:
+            self.unknown_since = seen if asked is None else asked
+        elif commit.xid is None and (asked is not None or commit.unknown != "autocommit"):
+            # Of another thread, or of a transaction that had an id before the first one was sent.
+            earlier = self.before.next_xid if asked is None else asked
+            known = self.unknown_since
+            self.unknown_since = None if known is None or earlier is None else min(known, earlier)
+        self.commits.append(commit)
 
     @property
     def has_unknown(self) -> bool:

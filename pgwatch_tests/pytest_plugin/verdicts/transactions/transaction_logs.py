@@ -90,12 +90,13 @@ NOT_TOLD = Rows(None)
 class _Run:
     """A test, or a fixture, and what of it isn't logged yet."""
 
-    __slots__ = ("began_us", "ended_us", "numbers", "outcome", "owner", "pending")
+    __slots__ = ("began_us", "ended_us", "has_unlogged", "numbers", "outcome", "owner", "pending")
 
     def __init__(self, owner: Owner) -> None:
         self.owner = owner
         self.began_us = real_time_ns() // 1000
         self.ended_us: int | None = None
+        self.has_unlogged = False
         self.outcome = "passed"
         self.numbers: dict[ServedDatabase, int] = {}
         self.pending: dict[ServedDatabase, _Committed] | None = None
@@ -148,7 +149,8 @@ class TransactionLogs:
                     if run.owner.kind == "test":
                         number = run.numbers[database] = log.began(run.owner.name, run.began_us)
                         if run.ended_us is not None:
-                            log.ended(number, run.outcome, at_us=run.ended_us)
+                            written = None if run.has_unlogged else frozenset[int]()
+                            log.ended(number, run.outcome, at_us=run.ended_us, may_write=written)
             except OSError as error:
                 self._give_up(error)
 
@@ -176,6 +178,8 @@ class TransactionLogs:
             transactions = [Written(one.xid, is_judged=True) for one in commits if one.xid is not None]
         committed = _Committed(transactions, _unknown_of(commits), rows)
         log, run = self._logs.get(database), self._runs.get(owner.number)
+        if run is not None and log is None:
+            run.has_unlogged = True
         if log is None or run is None:
             return
         with self._lock:
@@ -208,8 +212,9 @@ class TransactionLogs:
                 for database, log in self._logs.items():
                     committed = None if run.pending is None else run.pending.get(database)
                     if owner.kind == "test" or committed is not None:
-                        later = _Committed(rows=NOT_TOLD) if database in postponed else _NOTHING
-                        self._log_end(run, database, log, (committed or _NOTHING) + later)
+                        is_told = database not in postponed and not run.has_unlogged
+                        untold = _NOTHING if is_told else _Committed(rows=NOT_TOLD)
+                        self._log_end(run, database, log, (committed or _NOTHING) + untold)
             except OSError as error:
                 self._give_up(error)
             run.pending = None
