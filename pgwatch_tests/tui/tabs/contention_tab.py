@@ -63,6 +63,8 @@ def _named(test: str, database: str) -> Cell:
 
 _ABOVE = 4
 """Lines of chart, totals and summary, which the table shares its tab with."""
+_ROOM_FOR_PEAK = 100
+"""Where there is less, the first line of the screen tells the peak alone."""
 _WIDE = 110
 """Characters from which on the map is beside the list."""
 _MAP_SHARE = 0.4
@@ -233,12 +235,14 @@ class ContentionTab(DashboardTab):
         since = ""
         if seen.longest is not None and seen.longest.began_before(seen.since):
             # Else the longest wait is more than all of them together.
-            since = f" since {clock(seen.since).partition(' ')[0]}"
+            since = f" since {clock(seen.since)}"
             longest += " begun before"
-        self.query_one("#contention-totals", StillText).say(
-            f"{durations.in_words(seen.blocked_s)} blocked{since} · {plural(seen.waits, 'wait')} · "
-            f"longest {longest} · peak {seen.most_blocked:,}" + ("" if is_low else f"\n{deadlocks(seen)}")
-        )
+        totals = f"{durations.in_words(seen.blocked_s)} blocked{since} · {plural(seen.waits, 'wait')}"
+        totals += f" · longest {longest}"
+        if not since or self.app.size.width >= _ROOM_FOR_PEAK:
+            totals += f" · peak {seen.most_blocked:,}"
+        deadlock_line = "" if is_low else f"\n{deadlocks(seen)}"
+        self.query_one("#contention-totals", StillText).say(totals + deadlock_line)
         others = {"test": seen.pairs.others, "object": seen.objects.others, "cause": seen.causes.others}[
             self._by
         ]
