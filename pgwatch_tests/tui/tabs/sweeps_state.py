@@ -95,6 +95,18 @@ class SweepsState:
             return swept
         return replace(swept, also_refer=plan.also_refer)
 
+    def without_removed(self, swept: SweepReport) -> SweepReport | None:
+        """Returns the present report without the one thing that was just removed: what else it says is still
+        to be done. None where there is none of all of that database, or if that thing stays."""
+        report, part = self.report, swept.part
+        gone = {(one.kind, one.name) for one in swept.orphans if one.removed}
+        if report is None or part is None or not part.confirmed or not gone or swept.error:
+            return None
+        if report.part is not None or report.database != swept.database:
+            return None
+        orphans = (one for one in report.orphans if (one.kind, one.name) not in gone)
+        return replace(report, orphans=tuple(orphans))
+
     @property
     def left(self) -> str:
         """The sessions that no sweep ends, and the keys to them; empty if none, or of one table's sweep."""

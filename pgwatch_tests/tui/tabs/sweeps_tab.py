@@ -168,6 +168,7 @@ class SweepsTab(SweepTables):
         )
         self._state.trouble = ""
         if not dry_run:
+            self.table.give_up()
             self.confirmed()
         self._progress_timer.resume()
         self._open("plan")
@@ -184,7 +185,10 @@ class SweepsTab(SweepTables):
         else:
             if not dry_run:
                 report = self._state.with_plan(report)
-            self._state.report, self._state.report_at_s = report, self._clock()
+            if rest := self._state.without_removed(report):
+                self._state.report = rest
+            else:
+                self._state.report, self._state.report_at_s = report, self._clock()
             if not dry_run:
                 self._refresh_app()  # it counts leaks, which are fewer by now
                 tell(self.app, report.error or orphan_question.outcome(report), failed=bool(report.error))

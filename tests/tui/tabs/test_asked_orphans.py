@@ -191,6 +191,27 @@ async def test_after_a_sweep_the_row_that_is_left_to_do_is_selected() -> None:
         assert sweeping.begun[-1].part == PART
 
 
+async def test_after_a_removal_in_sweeps_the_rest_of_the_plan_stays_with_the_next_row_selected() -> None:
+    sweeping, app = dashboard()
+    sweeping.outcome = replace(PLAN, orphans=KEPT.orphans)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await press(pilot, "5", "p", "end")
+        assert "test_gw0" in screen_text(app)
+        sweeping.outcome = replace(NOTHING, orphans=(Orphan("schemas", "test_gw0", removed=True),))
+        drawn = await press(pilot, "K", "y")
+        assert told(app)[-1] == "Schema test_gw0 dropped"
+        assert "[Plan]" in drawn
+        assert "public.bookings" in drawn
+        assert "schema not named" not in drawn
+        # What else goes after a question is next.
+        assert "Roll back the prepared transaction left?" in await press(pilot, "K")
+        await press(pilot, "n")
+        # What stays after all is told in the place of the plan.
+        kept = Orphan("prepared", "left", removed=False, reason="changed", detail="it had already ended")
+        sweeping.outcome = replace(NOTHING, orphans=(kept,))
+        assert "[Last sweep]" in await press(pilot, "K", "y")
+
+
 async def test_several_schemas_in_one_line_are_asked_about_in_leaks() -> None:
     sweeping, app = dashboard()
     two = tuple(Orphan("schemas", name, False, "unleased_name") for name in ("test_a", "test_b"))
