@@ -182,6 +182,10 @@ class LeaksTab(DashboardTab):
         if action in ("act", "follow_advice", "mark") and left is not None and self._now(left) is None:
             return self._why_gone(left)
         on_others = action in ("act", "follow_advice") and row is not None and left is None
+        never = "" if self._report is None else self._report.why_not_swept
+        if on_others and row is not None and not row.has_rows and never and row.why_not_swept == never:
+            # What the key removes elsewhere.
+            return never
         if on_others and (elsewhere := self._where_sessions_are()):
             return elsewhere
         if action in ("follow_advice", "mark") and left is not None:

@@ -262,7 +262,8 @@ async def test_no_sweep_is_offered_in_a_database_that_none_may_change() -> None:
     why = "'postgres' is one of the server's own databases, so nothing is changed in it."
     sweeping = Sweeping(orphans={})
     left = (*LEFTOVERS[:2], Leftover("prepared_transaction", "left"))
-    app = feed(replace(messy(), leftovers=left, why_not_swept=why)).dashboard(sweeps=sweeping.desk())
+    report = replace(messy(), leftovers=left, why_not_swept=why)
+    app = feed(report).dashboard(sweeps=sweeping.desk(), act=Doing())
     async with app.run_test(size=(80, 24)) as pilot:
         await opened(pilot)
         for _ in range(3):
@@ -278,6 +279,10 @@ async def test_no_sweep_is_offered_in_a_database_that_none_may_change() -> None:
         await pilot.press("home", "w")
         await settled(pilot)
         assert told(app)[-1] == why
+        await pilot.press("end", "up", "K")
+        await settled(pilot)
+        assert told(app)[-1] == why
+        assert len(app.screen_stack) == 1
         assert sweeping.begun == []
 
 
