@@ -72,7 +72,7 @@ def test_cancelling_an_idle_session_is_pointless_and_said_so(
     target.execute("SELECT 1")
     outcome = do(database.dsn, seen(database.dsn, target, "cancel"))
     assert outcome.result == "refused"
-    assert f"A cancel does nothing: client backend (pid {pid(target)}) is {state}." in outcome.message
+    assert f"A cancel does nothing: unnamed session (pid {pid(target)}) is {state}." in outcome.message
     assert "End the session instead" in outcome.message
     assert target.execute("SELECT 1").fetchone() == (1,)
 
@@ -179,7 +179,7 @@ def test_a_session_that_has_ended(how: How, database: Database, connect: Connect
     target.close()
     wait_until(lambda: not is_there(database, action.pid), message="it is gone")
     outcome = do(database.dsn, action)
-    assert outcome == Outcome("refused", f"client backend (pid {action.pid}) had ended already.")
+    assert outcome == Outcome("refused", f"unnamed session (pid {action.pid}) had ended already.")
 
 
 def test_our_own_sessions_are_never_signalled(database: Database, connect: Connect) -> None:
