@@ -110,8 +110,7 @@ def on_session(graph: LockGraph, pid: int, how: How) -> SessionAction:
         _query_start(graph.snapshot, session),
         graph.all_behind(party),
         graph.snapshot.server_started,
-        _xact_start(graph, session),
-        tuple(sorted(one.pid for one in graph.waiters(party) if one.pid)),
+        *_ended_for(graph, session),
     )
 
 
@@ -154,12 +153,18 @@ def _query_start(snapshot: LockSnapshot, session: Session) -> datetime | None:
     return snapshot.sampled_at - timedelta(seconds=session.query_age_s)
 
 
-def _xact_start(graph: LockGraph, session: Session) -> datetime | None:
-    # Who ends a session that works, and blocks nobody, is rid of it whatever it does by then.
-    is_for_transaction = bool(graph.waiters(Party(session.pid))) or is_idle(session.state)
-    if session.xact_age_s is None or not is_for_transaction:
-        return None
-    return graph.snapshot.sampled_at - timedelta(seconds=session.xact_age_s)
+def _ended_for(graph: LockGraph, session: Session) -> tuple[datetime | None, tuple[int, ...]]:
+    """Returns the start of the transaction that a session is to be ended for, and the pids of its waiters."""
+    party = Party(session.pid)
+    edges = [edge for waiter in graph.waiters(party) if (edge := graph.edge(waiter, party)) is not None]
+    # Who is in a database that somebody needs for himself is in the way whatever he does there. Who ends a
+    # session that works, and blocks nobody, is rid of it whatever it does by then.
+    if any(edge.kind == "connected" for edge in edges) or not (edges or is_idle(session.state)):
+        return None, ()
+    began = None
+    if session.xact_age_s is not None:
+        began = graph.snapshot.sampled_at - timedelta(seconds=session.xact_age_s)
+    return began, tuple(sorted(edge.waiter.pid for edge in edges if edge.waiter.pid))
 
 
 def aftermath(action: Action, after: LockGraph) -> str:

@@ -11,6 +11,7 @@ import stat
 import subprocess
 import tempfile
 import threading
+from contextlib import suppress
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
@@ -70,7 +71,9 @@ def test_who_connects_while_it_ends_is_refused(shop: Shop) -> None:
         ending.start()
         held.set()
         ending.join(PATIENCE_S)
-        assert client.recv(1) == b""
+        # Whether it was still in the listener's queue or had been taken from it.
+        with suppress(ConnectionResetError):
+            assert client.recv(1) == b""
     gc.collect()  # what was left open is told now, as an error
 
 
