@@ -267,12 +267,13 @@ def test_after_a_lost_connection_it_says_what_the_rest_is_called(
                 or owner.execute("SELECT FROM pg_class WHERE relname = %s", [name]).fetchone() is None
             )
             if not exists(owner, SCHEMA) and is_begun:
-                owner.execute(
-                    "SELECT pg_terminate_backend(pid, 20000) FROM pg_stat_activity"
+                end = (
+                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
                     " WHERE datname = current_database() AND pid <> pg_backend_pid()"
-                    " AND application_name = 'pgwatch-tests' AND (%s OR pid = %s)",
-                    [lost == "both sessions", session.connection.info.backend_pid],
+                    " AND application_name = 'pgwatch-tests' AND (%s OR pid = %s)"
                 )
+                whose = [lost == "both sessions", session.connection.info.backend_pid]
+                wait_until(lambda: owner.execute(end, whose).fetchone() is None)
             return False
 
         swept = sweep_orphans(session, settings, request, stopped)
