@@ -192,7 +192,6 @@ def open_to_read(path: Path) -> Engine:
             if _code(error) not in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY):
                 raise
             # It was never ended, and nothing can be written beside it.
-            engine.dispose()
             engine = _open_copy(path)
     return engine
 
@@ -205,8 +204,10 @@ def _open_copy(path: Path) -> Engine:
             with suppress(FileNotFoundError):
                 shutil.copyfile(f"{path}{beside}", f"{copy}{beside}")
         engine = _engine(_uri(copy, "rw"))
-        make_one_file(engine)
-        engine.dispose()
+        try:
+            make_one_file(engine)
+        finally:
+            engine.dispose()
         # What is open stays open.
         engine = _engine(f"{_uri(copy, 'ro')}&immutable=1")
         _check_readable(engine)
@@ -298,8 +299,13 @@ def _number(head: bytes, start: int) -> int:
 
 
 def _check_readable(engine: Engine) -> None:
-    with engine.connect() as connection:
-        connection.exec_driver_sql("SELECT count(*) FROM sqlite_master").scalar_one()
+    """Reads from it, or closes it and raises DBAPIError or UnicodeDecodeError."""
+    try:
+        with engine.connect() as connection:
+            connection.exec_driver_sql("SELECT count(*) FROM sqlite_master").scalar_one()
+    except BaseException:
+        engine.dispose()
+        raise
 
 
 def _uri(path: Path, mode: Literal["ro", "rw"]) -> str:

@@ -142,8 +142,10 @@ def test_one_that_is_written_can_be_read_and_one_that_was_killed_too(tmp_path: P
     writer.close()
     count, _ = read_all(killed / "x.pgwatch")
     assert count >= len(polls) - 8
-    with closing(layout._open_copy(killed / "x.pgwatch").raw_connection()) as copy:
+    engine = layout._open_copy(killed / "x.pgwatch")
+    with closing(engine.raw_connection()) as copy:
         assert copy.cursor().execute("SELECT sum(polls) FROM segments").fetchone() == (count,)
+    engine.dispose()
     assert [one.name for one in tmp_path.glob("x.pgwatch*")] == ["x.pgwatch"]
     assert read_all(path)[0] == len(polls)
     # A new recording of that name begins anew, whatever the killed one left.
