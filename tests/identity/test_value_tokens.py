@@ -7,7 +7,7 @@ import re
 import psycopg
 import pytest
 
-from pgwatch_tests.identity.value_tokens import RUN_TOKEN, TOKEN, ValueToken, parse
+from pgwatch_tests.identity.value_tokens import RUN_TOKEN, TOKEN, ValueToken, parse, token
 from pgwatch_tests.settings.load import DEFAULT_MARKERS
 from tests.servers.sessions import Database
 
@@ -55,3 +55,33 @@ def test_values_with_a_run_bear_the_default_markers() -> None:
     (expression,) = [one.pattern for one in DEFAULT_MARKERS if one.regex]
 
     assert re.fullmatch(expression, "booking_1717171717171_t1a2b3c4d_r5e6f7a8b_x7f3")
+
+
+@pytest.mark.parametrize(
+    ("value", "tokens"),
+    [
+        ("user-1717171717171-t1a2b3c4d-x7f3@test.example.com", ["1717171717171-t1a2b3c4d"]),
+        ("USER-1717171717171-T1A2B3C4D-X7F3@TEST.EXAMPLE.COM", ["1717171717171-T1A2B3C4D"]),
+        ("booking_1717171717171_t1a2b3c4d_x7f3", ["1717171717171_t1a2b3c4d"]),
+        ("user_1717171717171_t1a2b3c4d", ["1717171717171_t1a2b3c4d"]),
+        # What says which run it was doesn't hide which test it was.
+        ("user-1717171717171-t1a2b3c4d-r5e6f7a8b-x@test.example.com", ["1717171717171-t1a2b3c4d"]),
+        ("user-1717171717171-r5e6f7a8b-x@test.example.com", ["1717171717171"]),
+        # Random hex and UUIDs aren't hashes, nor is what goes on.
+        ("child_1717171717171_258bc658", ["1717171717171"]),
+        ("user_1717171717171_550e8400-e29b-41d4-a716-446655440000", ["1717171717171"]),
+        ("user_1717171717171_t1a2b3c4d5_x", ["1717171717171"]),
+        ("user_1717171717171_t1a2b3c4_x", ["1717171717171"]),
+        ("user_t1a2b3c4d_1717171717171_x", ["1717171717171"]),
+        ("user_17171717171711_t1a2b3c4d_x", []),
+        ("t1a2b3c4d@test.example.com", []),
+    ],
+)
+def test_what_a_value_carries(value: str, tokens: list[str]) -> None:
+    assert [match[1] for match in re.finditer(TOKEN, value, re.IGNORECASE)] == tokens
+
+
+def test_marked_ids_are_ids_of_the_default_markers() -> None:
+    (expression,) = [one.pattern for one in DEFAULT_MARKERS if one.regex]
+
+    assert re.fullmatch(expression, f"booking_1717171717171_{token('a')}_x7f3")

@@ -2,30 +2,26 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from pgwatch_tests.identity.application_name import compose, digest
 from pgwatch_tests.identity.known_tests import KnownTests
-from pgwatch_tests.identity.value_tokens import TOKEN, token
+from pgwatch_tests.identity.value_tokens import token
 from pgwatch_tests.leaks.attribution.ladder import (
     MOST_NAMED,
     AttributionLadder,
     RowOrigin,
     RowVerdict,
     RunsByTime,
-    attribution,
     full_xid,
 )
 from pgwatch_tests.leaks.attribution.test_runs import ClockOffset, DatabaseIdentity, TestRun, Written
 from pgwatch_tests.leaks.attribution.transaction_log import LogFile
-from pgwatch_tests.settings.load import DEFAULT_MARKERS
-from tests.examples import examples
 
 HERE = DatabaseIdentity("7", 5, "app_test")
 SECOND = 1_000_000
@@ -335,111 +331,3 @@ def test_transaction_ids_get_their_epoch_back(near: int, distance: int) -> None:
 def test_ids_that_stand_for_no_transaction() -> None:
     assert [full_xid(xmin, 2**33) for xmin in (0, 1, 2)] == [None] * 3
     assert full_xid(2**32 - 1, 5) is None
-
-
-@st.composite
-def histories(draw: st.DrawFn) -> tuple[AttributionLadder, list[tuple[str, RowOrigin]]]:
-    """Tests that ran at once, rows that they inserted and that any test may have updated; true creators."""
-    count = draw(st.integers(1, 7))
-    begins = [draw(st.integers(0, 20)) for _ in range(count)]
-    ends = [begin + draw(st.integers(1, 6)) for begin in begins]
-    moments: list[tuple[float, int, list[tuple[int, str]]]] = []
-    for test in range(count):
-        for _ in range(draw(st.integers(0, 3))):
-            at = draw(st.floats(begins[test] + 0.1, ends[test] - 0.1))
-            actions = draw(
-                st.lists(
-                    st.tuples(st.sampled_from([USERS, BOOKINGS]), st.sampled_from(["insert", "update"])),
-                    max_size=4,
-                )
-            )
-            moments.append((at, test, actions))
-    written: dict[int, list[Written]] = {test: [] for test in range(count)}
-    rows: list[tuple[str, RowOrigin]] = []
-    commits: dict[str, int] = {}
-    for number, (at, test, actions) in enumerate(sorted(moments)):
-        xid = 1000 + 10 * number
-        start = BEGIN + round(at * SECOND)
-        commit = start + 1000 + number
-        logged = draw(st.booleans())
-        inserted, changed = set(), set()
-        for table, action in actions:
-            # Inside of a savepoint, or not.
-            writer = xid + draw(st.integers(0, 3))
-            theirs = [i for i, (_, row) in enumerate(rows) if row.table_oid == table]
-            if action == "insert":
-                tokens = draw(st.sampled_from([(), (stamp(at),), (f"{stamp(at)}-{token(f't{test}')}",)]))
-                created = draw(st.sampled_from([None, start]))
-                rows.append((f"t{test}", RowOrigin(table, tokens, created, writer, commit)))
-                inserted.add(table)
-            elif theirs:
-                chosen = draw(st.sampled_from(theirs))
-                owner, row = rows[chosen]
-                rows[chosen] = owner, replace(row, xid=writer, committed_us=commit)
-                changed.add(table)
-        if logged:
-            written[test].append(Written(xid, start, frozenset(inserted), frozenset(changed)))
-            commits[f"x{xid}"] = commit
-    runs = [run(f"t{t}", begins[t], ends[t], *written[t]) for t in range(count)]
-    has_commit_times = draw(st.booleans())
-    if not has_commit_times:
-        rows = [(owner, replace(row, committed_us=None)) for owner, row in rows]
-    return ladder(*runs, **(commits if has_commit_times else {})), rows
-
-
-@settings(deadline=None, max_examples=examples(200))
-@given(histories())
-def test_nobody_is_named_for_what_others_left(
-    history: tuple[AttributionLadder, list[tuple[str, RowOrigin]]],
-) -> None:
-    judging, rows = history
-    for owner, row in rows:
-        verdict = judging.judge(row)
-        assert not verdict.tests or owner in verdict.tests
-        assert len(verdict.tests) <= MOST_NAMED
-        assert (verdict.confidence == "unknown") == (not verdict.tests) == bool(verdict.detail)
-        assert verdict.confidence == "1 of N" or len(verdict.tests) <= 1
-
-
-@given(
-    st.lists(st.sampled_from([RowVerdict("marker", ("a",)), RowVerdict("unknown", (), "why")])),
-    st.integers(0, 9),
-)
-def test_rows_add_up(verdicts: list[RowVerdict], unseen: int) -> None:
-    total = len(verdicts) + unseen
-
-    found = attribution(verdicts, total, "not looked at")
-
-    assert sum(one.rows for one in found) == total
-    assert all(one.rows > 0 for one in found)
-    assert sum(one.rows for one in found if one.detail == "not looked at") == unseen
-
-
-@pytest.mark.parametrize(
-    ("value", "tokens"),
-    [
-        ("user-1717171717171-t1a2b3c4d-x7f3@test.example.com", ["1717171717171-t1a2b3c4d"]),
-        ("USER-1717171717171-T1A2B3C4D-X7F3@TEST.EXAMPLE.COM", ["1717171717171-T1A2B3C4D"]),
-        ("booking_1717171717171_t1a2b3c4d_x7f3", ["1717171717171_t1a2b3c4d"]),
-        ("user_1717171717171_t1a2b3c4d", ["1717171717171_t1a2b3c4d"]),
-        # What says which run it was doesn't hide which test it was.
-        ("user-1717171717171-t1a2b3c4d-r5e6f7a8b-x@test.example.com", ["1717171717171-t1a2b3c4d"]),
-        ("user-1717171717171-r5e6f7a8b-x@test.example.com", ["1717171717171"]),
-        # Random hex and UUIDs aren't hashes, nor is what goes on.
-        ("child_1717171717171_258bc658", ["1717171717171"]),
-        ("user_1717171717171_550e8400-e29b-41d4-a716-446655440000", ["1717171717171"]),
-        ("user_1717171717171_t1a2b3c4d5_x", ["1717171717171"]),
-        ("user_1717171717171_t1a2b3c4_x", ["1717171717171"]),
-        ("user_t1a2b3c4d_1717171717171_x", ["1717171717171"]),
-        ("user_17171717171711_t1a2b3c4d_x", []),
-        ("t1a2b3c4d@test.example.com", []),
-    ],
-)
-def test_what_a_value_carries(value: str, tokens: list[str]) -> None:
-    assert [match[1] for match in re.finditer(TOKEN, value, re.IGNORECASE)] == tokens
-
-
-def test_marked_ids_are_ids_of_the_default_markers() -> None:
-    (expression,) = [one.pattern for one in DEFAULT_MARKERS if one.regex]
-
-    assert re.fullmatch(expression, f"booking_1717171717171_{token('a')}_x7f3")
