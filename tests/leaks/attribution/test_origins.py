@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -26,43 +25,12 @@ from pgwatch_tests.leaks.model import Attribution
 from pgwatch_tests.leaks.scan import LeakScan, scan
 from pgwatch_tests.reports.leaks import leak_table
 from pgwatch_tests.settings.load import DEFAULT_MARKERS
+from tests.leaks.attribution.conftest import NAME, Leave
 from tests.leaks.attribution.leaking_suite import email
 from tests.leaks.baseline.baselines import taken
 from tests.leaks.scanning import RunningScan, insert, settings
 from tests.servers.sessions import Connect, Database, MakeRole
 from tests.waiting import PATIENCE_S, wait_until
-
-NAME = "tests/test_booking.py::test_books"
-
-
-@pytest.fixture
-def logs(tmp_path: Path) -> Path:
-    """A directory for logs."""
-    return tmp_path / "transactions"
-
-
-Leave = Callable[..., None]
-
-
-@pytest.fixture
-def leave(connect: Connect, logs: Path) -> Leave:
-    """Runs a test that executes statements in one logged transaction."""
-
-    def run(*statements: str, test: str = NAME) -> None:
-        connection = connect()
-        with TransactionLog(logs, database_now(connection).identity, "gw0", clock_offset(connection)) as log:
-            connection.rollback()
-            number = log.began(test)
-            for statement in statements:
-                connection.execute(statement.encode())
-            transaction = written(connection)
-            assert transaction is not None
-            log.wrote(number, transaction)
-            connection.commit()
-            log.ended(number, "passed")
-        connection.close()
-
-    return run
 
 
 def whose(dsn: str, logs: Path | None, tests: Path | None = None) -> dict[str, tuple[Attribution, ...]]:
